@@ -1,0 +1,1 @@
+//! L0, byte buffers: knows nothing of what the bytes mean.

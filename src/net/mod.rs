@@ -1,0 +1,1 @@
+//! L2, listeners and streams: knows no protocol and no loop.
