@@ -1,1 +1,0 @@
-//! L2, listeners and streams: knows no protocol and no loop.
