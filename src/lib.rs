@@ -1,5 +1,6 @@
 //! Gnezdo: one thread, one readiness loop, every socket.
 
 pub mod buf;
+pub mod http;
 pub mod slab;
 pub mod time;
