@@ -4,3 +4,4 @@ pub mod buf;
 pub mod http;
 pub mod slab;
 pub mod time;
+pub mod ws;
