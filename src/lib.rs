@@ -2,6 +2,8 @@
 
 pub mod buf;
 pub mod http;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod slab;
 pub mod time;
 pub mod ws;
