@@ -4,6 +4,8 @@ pub mod buf;
 pub mod http;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "net")]
+pub mod reactor;
 pub mod slab;
 pub mod time;
 pub mod ws;

@@ -1,0 +1,293 @@
+//! L3, what the loop keeps of one connection: knows bytes and phases, not what the bytes mean.
+
+use crate::net::SocketId;
+use crate::reactor::dial::Dial;
+use crate::reactor::driver::Drain;
+use crate::reactor::output::Staged;
+use crate::time::wheel::TimerKey;
+
+/// One stream in the slab, with the driver's session inline.
+#[derive(Debug)]
+pub(super) struct Connection<P> {
+    pub(super) session: P,
+    pub(super) socket: SocketId,
+    pub(super) phase: Phase,
+    pub(super) flags: Flags,
+    /// What was sent to this connection in this turn and not yet offered to the kernel.
+    pub(super) staged: Staged,
+    /// The driver's deadline while the connection is open; the loop's own while it lingers.
+    pub(super) deadline: Option<TimerKey>,
+    /// What a connection in trouble carries along; one that keeps up has none.
+    pub(super) backlog: Option<Box<Backlog>>,
+}
+
+/// The life of a connection, as the loop sees it.
+///
+/// ```text
+/// Dialling ──┐ the first of its attempts stands; those accepted begin here
+///            ▼
+///           finish()            queue flushed, write side shut          end of stream, bound or deadline
+/// Open ───────────────► Finishing ───────────────────► Lingering ───────────────────► Dead
+///   │                       │                                                           ▲
+///   └───────────────────────┴───────── abort(), error, stalled ─────────────────────────┘
+/// ```
+///
+/// The driver hears of the end once: on the way into `Lingering`, or into `Dead` where that was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// On its way to a peer.
+    Dialling,
+    /// Receives and sends.
+    Open,
+    /// Sends what is queued and takes nothing new.
+    Finishing,
+    /// Has sent its last byte; reads and discards, so that the peer is not reset before it read it (R41).
+    Lingering,
+    /// Waits for the end of the turn, where the descriptor is closed and the slot freed.
+    Dead,
+}
+
+/// What the loop remembers of a connection between events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flags(u16);
+
+impl Flags {
+    /// A receive may give something; cleared by a would-block answer or a short receive.
+    pub(super) const READABLE: Self = Self(1);
+    /// A send may take something; cleared by a would-block answer or a short send.
+    pub(super) const WRITABLE: Self = Self(1 << 1);
+    /// The peer sent its last byte: short receives no longer mean that nothing is left to read.
+    pub(super) const HALF_CLOSED: Self = Self(1 << 2);
+    /// The end of the peer's stream was read.
+    pub(super) const ENDED: Self = Self(1 << 3);
+    /// Stands in the ready list.
+    pub(super) const LISTED: Self = Self(1 << 4);
+    /// Stands in the list of connections to flush.
+    pub(super) const DIRTY: Self = Self(1 << 5);
+    /// The driver asked for no more input.
+    pub(super) const PAUSED: Self = Self(1 << 6);
+    /// The queue is above its high-water mark: no more input until it is below the low one.
+    pub(super) const CHOKED: Self = Self(1 << 7);
+    /// A send was refused: the driver is owed a word when there is room again.
+    pub(super) const REFUSED: Self = Self(1 << 8);
+    /// The driver asked for a word when there is room.
+    pub(super) const WANTED: Self = Self(1 << 9);
+    /// The driver was told of the end.
+    pub(super) const TOLD: Self = Self(1 << 10);
+    /// The peer took bytes since the stall timer was armed.
+    pub(super) const PROGRESSED: Self = Self(1 << 11);
+
+    /// A finished connection leaves it to the peer to close first.
+    pub(super) const YIELDS: Self = Self(1 << 13);
+    /// The peer has closed both directions: nothing that is sent can arrive.
+    pub(super) const HUNG_UP: Self = Self(1 << 12);
+
+    /// A new socket may be tried in both directions.
+    pub(super) fn fresh() -> Self {
+        Self(Self::WRITABLE.0)
+    }
+
+    pub(super) fn none() -> Self {
+        Self(0)
+    }
+
+    #[inline]
+    pub(super) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    #[inline]
+    pub(super) fn clear(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
+}
+
+/// Bytes that could not go where they belong: out to the kernel, or in to the driver.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    /// Refused by the kernel, in order.
+    pub(super) queue: ByteQueue,
+    /// Received, but left by the driver for later.
+    pub(super) carry: ByteQueue,
+    /// Ends a connection whose peer takes nothing.
+    pub(super) stall: Option<TimerKey>,
+    /// The attempts of one that is not there yet.
+    pub(super) dial: Option<Box<Dial>>,
+    /// Received and thrown away while lingering.
+    pub(super) discarded: usize,
+}
+
+impl<P> Connection<P> {
+    pub(super) fn new(session: P, socket: SocketId) -> Self {
+        let (staged, flags) = (Staged::default(), Flags::fresh());
+        Self { session, socket, phase: Phase::Open, flags, staged, deadline: None, backlog: None }
+    }
+
+    /// One that has no socket yet.
+    pub(super) fn dialling(session: P, dial: Box<Dial>) -> Self {
+        let backlog = Some(Box::new(Backlog { dial: Some(dial), ..Backlog::default() }));
+        let phase = Phase::Dialling;
+        Self { phase, flags: Flags::none(), backlog, ..Self::new(session, NO_SOCKET) }
+    }
+
+    /// Bytes that the kernel refused so far.
+    #[inline]
+    pub(super) fn queued(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.queue.len())
+    }
+
+    /// Bytes that the driver left for later.
+    pub(super) fn carried(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.carry.len())
+    }
+
+    /// Bytes accepted from the driver and not yet taken by the kernel.
+    #[inline]
+    pub(super) fn pending(&self) -> usize {
+        self.queued().saturating_add(self.staged.len())
+    }
+
+    pub(super) fn backlog(&mut self) -> &mut Backlog {
+        self.backlog.get_or_insert_default()
+    }
+
+    /// Whether the driver would take input now.
+    #[inline]
+    pub(super) fn listens(&self) -> bool {
+        self.phase == Phase::Open && !self.flags.has(Flags(Flags::PAUSED.0 | Flags::CHOKED.0))
+    }
+
+    /// Whether the driver is to be told, now, that there is room: a choked connection at the low-water mark, but a
+    /// refused send only when nothing is queued, since else it might be refused, and tried, again and again.
+    #[inline]
+    pub(super) fn owes_word(&self, low_water: usize) -> bool {
+        self.flags.has(Flags::CHOKED) && self.queued() <= low_water
+            || self.flags.has(Flags(Flags::REFUSED.0 | Flags::WANTED.0)) && self.queued() == 0
+    }
+
+    /// There is room: settles what is owed, and answers whether the driver's sends had met a bound.
+    pub(super) fn drained(&mut self) -> Drain {
+        let met = self.flags.has(Flags(Flags::CHOKED.0 | Flags::REFUSED.0));
+        self.flags.clear(Flags(Flags::CHOKED.0 | Flags::REFUSED.0));
+        if self.queued() == 0 {
+            self.flags.clear(Flags::WANTED);
+        }
+        if met { Drain::Crossed } else { Drain::Wanted }
+    }
+
+    /// Whether a visit could do anything.
+    #[inline]
+    pub(super) fn has_work(&self, low_water: usize) -> bool {
+        match self.phase {
+            Phase::Open => {
+                self.listens() && (self.flags.has(Flags::READABLE) || self.carried() > 0)
+                    || self.flags.has(Flags::WRITABLE) && self.queued() > 0
+                    || self.owes_word(low_water)
+            }
+            Phase::Dialling => self.flags.has(Flags::WRITABLE),
+            Phase::Finishing => self.flags.has(Flags::WRITABLE) && self.queued() > 0,
+            Phase::Lingering => self.flags.has(Flags::READABLE),
+            Phase::Dead => false,
+        }
+    }
+
+    /// Counts bytes that were thrown away; answers how many that makes.
+    pub(super) fn discard(&mut self, count: usize) -> usize {
+        let backlog = self.backlog();
+        backlog.discarded = backlog.discarded.saturating_add(count);
+        backlog.discarded
+    }
+
+    /// Gives the memory of an empty backlog back.
+    pub(super) fn trim(&mut self) {
+        let idle = |backlog: &Backlog| {
+            backlog.queue.is_empty()
+                && backlog.carry.is_empty()
+                && backlog.stall.is_none()
+                && backlog.dial.is_none()
+        };
+        if self.backlog.as_deref().is_some_and(idle) {
+            self.backlog = None;
+        }
+    }
+}
+
+/// The number of no socket.
+const NO_SOCKET: SocketId = SocketId(u32::MAX);
+
+/// Bytes in order, appended at the end and taken from the front.
+#[derive(Debug, Default)]
+pub(super) struct ByteQueue {
+    bytes: Vec<u8>,
+    /// How many of `bytes` were taken already: never more than there are.
+    taken: usize,
+}
+
+impl ByteQueue {
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len().saturating_sub(self.taken)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        if self.taken > self.len() {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.taken..).unwrap_or_default()
+    }
+
+    /// Drops bytes from the front; the memory goes with the last of them.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.taken = self.taken.saturating_add(count).min(self.bytes.len());
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_queue_keeps_order_over_appends_and_advances() {
+        let mut queue = ByteQueue::default();
+        let (mut wrote, mut read) = (Vec::new(), Vec::new());
+        for round in 0u8..200 {
+            let bytes = vec![round; usize::from(round) % 7];
+            queue.append(&bytes);
+            wrote.extend_from_slice(&bytes);
+            let count = (usize::from(round) % 5).min(queue.len());
+            read.extend_from_slice(&queue.as_slice()[..count]);
+            queue.advance(count);
+        }
+        read.extend_from_slice(queue.as_slice());
+        assert_eq!(read, wrote);
+        queue.advance(usize::MAX);
+        assert!(queue.is_empty());
+        assert_eq!(queue.bytes.capacity(), 0, "an empty queue holds no memory");
+    }
+
+    #[test]
+    fn an_idle_connection_costs_no_more_than_this() {
+        assert!(size_of::<Connection<()>>() <= 40, "{}", size_of::<Connection<()>>());
+    }
+}

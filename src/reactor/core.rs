@@ -1,0 +1,287 @@
+//! L3, the loop's own state, apart from the driver and the system: knows connections, lists and deadlines.
+
+use std::collections::VecDeque;
+
+use crate::net::{Addr, SocketId};
+use crate::reactor::connection::{Connection, Flags, Phase};
+use crate::reactor::driver::{Cause, End};
+use crate::reactor::output::{Output, Staged};
+use crate::reactor::{ListenerId, Settings};
+use crate::slab::{Key, Slab};
+use crate::time::Time;
+use crate::time::wheel::{Tick, TimerKey, Wheel};
+
+/// Everything a loop knows, but for who drives it and what it runs on.
+#[derive(Debug)]
+pub(super) struct Core<P> {
+    pub(super) settings: Settings,
+    pub(super) connections: Slab<Connection<P>>,
+    pub(super) listeners: Slab<Listener>,
+    pub(super) output: Output,
+    /// Connections to visit in the next turn, in order; each stands here once at most ([`Flags::LISTED`]).
+    pub(super) ready: VecDeque<Key>,
+    /// Connections to flush at the end of this turn; each stands here once at most ([`Flags::DIRTY`]).
+    pub(super) dirty: Vec<Key>,
+    /// Connections whose driver is to be told of their end, and why they ended.
+    pub(super) ended: VecDeque<(Key, End)>,
+    /// Connections whose descriptor is to be closed at the end of this turn.
+    pub(super) dead: Vec<(Key, Cut)>,
+    /// Listeners that may have connections waiting.
+    pub(super) accepting: VecDeque<ListenerId>,
+    pub(super) wheel: Wheel<Alarm>,
+    /// The time of this turn: the clock is read once, after the poll.
+    pub(super) now: Time,
+    /// What the driver asked of the turns to come.
+    pub(super) course: Course,
+    /// The driver was woken and has not done all that it was woken for.
+    pub(super) woken: bool,
+}
+
+/// Whether and why the loop goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// It waits for events.
+    On,
+    /// The driver has work that no event announces: the next turn does not wait.
+    Again,
+    /// It stops when the last connection is gone.
+    UntilEmpty,
+    /// It stops after this turn.
+    Stopped,
+}
+
+/// What an armed deadline is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Alarm {
+    /// The driver's, or the end of a linger.
+    Connection(Key),
+    /// A peer that takes nothing.
+    Stall(Key),
+    /// The next address of a connection on its way.
+    Dial(Key),
+    /// A listener without descriptors looks again.
+    Accept(ListenerId),
+    /// The driver's own timer.
+    Timer(u64),
+}
+
+/// A socket that connections come from.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) socket: SocketId,
+    pub(super) addr: Addr,
+    /// Stands in the accepting list.
+    pub(super) listed: bool,
+    /// Armed while it waits for a descriptor or for room.
+    pub(super) retry: Option<TimerKey>,
+}
+
+/// How the descriptor of a dead connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// All was said and heard.
+    Clean,
+    /// With a reset.
+    Reset,
+}
+
+impl<P> Core<P> {
+    pub(super) fn new(settings: Settings, now: Time) -> Self {
+        Self {
+            settings,
+            connections: Slab::new(),
+            listeners: Slab::new(),
+            output: Output::default(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            ended: VecDeque::new(),
+            dead: Vec::new(),
+            accepting: VecDeque::new(),
+            wheel: Wheel::new(tick_of(now)),
+            now,
+            course: Course::On,
+            woken: false,
+        }
+    }
+
+    /// Whether something is to be done without waiting for an event.
+    pub(super) fn has_work(&self) -> bool {
+        let idle = self.ready.is_empty() && self.dirty.is_empty() && self.ended.is_empty();
+        !idle || !self.dead.is_empty() || !self.accepting.is_empty() || self.woken || self.course_is_due()
+    }
+
+    fn course_is_due(&self) -> bool {
+        match self.course {
+            Course::On => false,
+            Course::UntilEmpty => self.connections.is_empty(),
+            Course::Again | Course::Stopped => true,
+        }
+    }
+
+    /// Puts a connection onto the ready list if a visit could do anything.
+    #[inline]
+    pub(super) fn list(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.has_work(self.settings.low_water) && !connection.flags.has(Flags::LISTED) {
+            connection.flags.set(Flags::LISTED);
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Puts a connection onto the list of those to flush.
+    #[inline]
+    pub(super) fn mark_dirty(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if !connection.flags.has(Flags::DIRTY) {
+            connection.flags.set(Flags::DIRTY);
+            self.dirty.push(key);
+        }
+    }
+
+    /// Puts a listener onto the list of those to accept from.
+    pub(super) fn list_listener(&mut self, id: ListenerId) {
+        let Some(listener) = self.listeners.get_mut(id.0) else { return };
+        if !listener.listed && listener.retry.is_none() {
+            listener.listed = true;
+            self.accepting.push_back(id);
+        }
+    }
+
+    /// Ends a connection: nothing is sent or received any more.
+    pub(super) fn kill(&mut self, key: Key, cause: Cause, cut: Cut) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.phase == Phase::Dead {
+            return;
+        }
+        connection.phase = Phase::Dead;
+        self.dead.push((key, cut));
+        self.tell(key, cause);
+        self.disarm(key);
+    }
+
+    /// All was sent: waits for the peer's end of stream, and reads until then (R41).
+    pub(super) fn linger(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.phase = Phase::Lingering;
+        let ended = connection.flags.has(Flags::ENDED);
+        self.tell(key, Cause::Finished);
+        self.disarm(key);
+        if ended {
+            self.kill(key, Cause::Finished, Cut::Clean);
+        } else {
+            let at = self.now.saturating_add(self.settings.linger_timeout);
+            self.set_deadline(key, Some(at));
+            self.list(key);
+        }
+    }
+
+    /// Notes, once, that the driver is to hear of the end.
+    fn tell(&mut self, key: Key, cause: Cause) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if !connection.flags.has(Flags::TOLD) {
+            connection.flags.set(Flags::TOLD);
+            let unsent = connection.pending();
+            self.ended.push_back((key, End { cause, unsent }));
+        }
+    }
+
+    /// Cancels every deadline of a connection.
+    fn disarm(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let backlog = connection.backlog.as_mut();
+        let (stall, dial) = backlog.map_or((None, None), |backlog| {
+            (backlog.stall.take(), backlog.dial.as_mut().and_then(|dial| dial.take_timer()))
+        });
+        for timer in [stall, dial, connection.deadline.take()].into_iter().flatten() {
+            self.wheel.cancel(timer);
+        }
+    }
+
+    /// Arms, moves or cancels a connection's one deadline.
+    pub(super) fn set_deadline(&mut self, key: Key, at: Option<Time>) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let timer = &mut connection.deadline;
+        match (*timer, at) {
+            (Some(armed), Some(at)) => drop(self.wheel.reset(armed, tick_after(at))),
+            (None, Some(at)) => *timer = self.wheel.set(tick_after(at), Alarm::Connection(key)),
+            (Some(armed), None) => {
+                self.wheel.cancel(armed);
+                *timer = None;
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Keeps what the kernel refused of a connection's staged bytes, `head` and `payload`, and watches that the
+    /// peer takes it. `taken` bytes of all these are the kernel's already.
+    #[cold]
+    pub(super) fn enqueue(&mut self, key: Key, staged: Staged, head: &[u8], payload: &[u8], taken: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let backlog = connection.backlog();
+        let mut skip = taken;
+        for part in self.output.slices(staged).chain([head, payload]) {
+            backlog.queue.append(part.get(skip..).unwrap_or_default());
+            skip = skip.saturating_sub(part.len());
+        }
+        if backlog.stall.is_none() {
+            let at = self.now.saturating_add(self.settings.stall_timeout);
+            backlog.stall = self.wheel.set(tick_after(at), Alarm::Stall(key));
+            connection.flags.clear(Flags::PROGRESSED);
+        }
+        if connection.queued() > self.settings.high_water {
+            connection.flags.set(Flags::CHOKED);
+        }
+        self.list(key);
+    }
+
+    /// The kernel took the first bytes of a queue.
+    pub(super) fn dequeue(&mut self, key: Key, count: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.flags.set(Flags::PROGRESSED);
+        let backlog = connection.backlog();
+        backlog.queue.advance(count);
+        if backlog.queue.is_empty()
+            && let Some(stall) = backlog.stall.take()
+        {
+            self.wheel.cancel(stall);
+        }
+        connection.trim();
+    }
+
+    /// Gives a connection's queue another [`Settings::stall_timeout`] if the peer took bytes in the last one.
+    pub(super) fn stall_alarm(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let progressed = connection.flags.has(Flags::PROGRESSED);
+        connection.flags.clear(Flags::PROGRESSED);
+        let Some(backlog) = connection.backlog.as_mut() else { return };
+        backlog.stall = None;
+        if progressed {
+            let at = self.now.saturating_add(self.settings.stall_timeout);
+            backlog.stall = self.wheel.set(tick_after(at), Alarm::Stall(key));
+        } else {
+            self.kill(key, Cause::Stalled, Cut::Reset);
+        }
+    }
+
+    /// How long a poll may wait for the next deadline; `None` where none is armed.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.wheel.next_deadline().map(time_of)
+    }
+}
+
+/// The tick a time lies in: the latest one that has begun.
+pub(super) fn tick_of(time: Time) -> Tick {
+    Tick(time.as_nanos() >> TICK_SHIFT)
+}
+
+/// The first tick that begins at or after a time: a deadline never fires early.
+pub(super) fn tick_after(time: Time) -> Tick {
+    Tick(time.as_nanos().div_ceil(1 << TICK_SHIFT))
+}
+
+fn time_of(tick: Tick) -> Time {
+    Time::from_nanos(tick.0.saturating_mul(1 << TICK_SHIFT))
+}
+
+/// A tick is 2^20 ns, 1.05 ms.
+const TICK_SHIFT: u32 = 20;

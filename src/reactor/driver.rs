@@ -1,0 +1,136 @@
+//! L3, what the loop asks of the protocols above it: knows bytes, identity and time only.
+
+use std::fmt;
+use std::io;
+
+use crate::net::{Addr, NetError, Peer};
+use crate::reactor::Io;
+use crate::slab::Key;
+use crate::time::wheel::TimerKey;
+
+/// Names a connection for as long as it lives; a stale one names nothing, and never another connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(pub(super) Key);
+
+/// Names a listener for as long as it listens.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub(super) Key);
+
+impl ConnId {
+    /// The id as one integer, for maps and logs; unique among all connections a loop will ever have but for the
+    /// wrap of a 32-bit generation.
+    #[must_use]
+    pub fn to_bits(self) -> u64 {
+        self.0.to_bits()
+    }
+}
+
+impl fmt::Debug for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnId({:?})", self.0)
+    }
+}
+
+impl fmt::Debug for ListenerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ListenerId({:?})", self.0)
+    }
+}
+
+/// The protocols of a loop: bytes come in through these calls, bytes and wishes go out through [`Io`].
+///
+/// A connection meets them in this order, each on the loop's thread and none inside another:
+///
+/// ```text
+/// open → opened, or connected → ( receive | landing → landed | deadline | drained )* → end_of_stream? → closed
+/// ```
+pub trait Driver {
+    /// What a driver keeps of one connection, stored in the loop's slab.
+    type Session;
+
+    /// A listener accepted a connection: makes its session. `peer` is who connected.
+    fn open(&mut self, listener: ListenerId, peer: &Peer) -> Self::Session;
+
+    /// The connection has its id and may be sent to.
+    fn opened(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
+
+    /// A connection of [`Io::connect`] stands, and may be sent to.
+    fn connected(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
+
+    /// Bytes arrived, in the loop's own buffer, to be used in place.
+    ///
+    /// Answers how many were taken; what was left is offered again, before newer bytes, once the connection
+    /// listens: in the next turn, or later where [`Io::pause`] or a full queue stops it.
+    fn receive(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, bytes: &mut [u8]) -> usize;
+
+    /// Where the next bytes should be received to, if not into the loop's buffer.
+    fn landing<'s>(&mut self, session: &'s mut Self::Session) -> Option<&'s mut [u8]>;
+
+    /// The first `count` bytes of the last [`Driver::landing`] were filled.
+    fn landed(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, count: usize);
+
+    /// The peer will send no more; what it sent was offered.
+    fn end_of_stream(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
+
+    /// There is room: the queue fell from above its high-water mark to the low one, or it is empty after a send was
+    /// refused or [`Io::want_drained`] asked.
+    fn drained(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, drain: Drain);
+
+    /// The deadline of [`Io::set_deadline`] has passed; it is no longer armed.
+    fn deadline(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
+
+    /// A timer of [`Io::set_timer`] is due; it is no longer armed.
+    fn timer(&mut self, io: &mut Io<'_, Self::Session>, timer: TimerKey, token: u64);
+
+    /// Another thread woke the loop.
+    fn woken(&mut self, io: &mut Io<'_, Self::Session>);
+
+    /// The turn is nearly over: what was put off, because it may not happen inside another call, happens now.
+    fn deferred(&mut self, io: &mut Io<'_, Self::Session>);
+
+    /// A listener failed and was closed; the others go on.
+    fn listener_failed(
+        &mut self,
+        io: &mut Io<'_, Self::Session>,
+        listener: ListenerId,
+        addr: &Addr,
+        error: io::Error,
+    );
+
+    /// The connection is over; called once for each that was opened. Its session stays readable until the call
+    /// returns; its id takes nothing any more.
+    fn closed(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, end: End);
+}
+
+/// Why [`Driver::drained`] is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// The queue had been above its high-water mark, or had refused a send.
+    Crossed,
+    /// Only because it was asked for.
+    Wanted,
+}
+
+/// How a connection ended, as the loop saw it.
+#[derive(Debug)]
+pub struct End {
+    /// What ended it.
+    pub cause: Cause,
+    /// Bytes that were accepted for sending and never reached the kernel.
+    pub unsent: usize,
+}
+
+/// What ended a connection.
+#[derive(Debug)]
+pub enum Cause {
+    /// [`Io::finish`]: all was flushed and the write side shut.
+    Finished,
+    /// [`Io::abort`].
+    Aborted,
+    /// The peer took none of the bytes waiting for it within [`Settings::stall_timeout`](crate::reactor::Settings).
+    Stalled,
+    /// The connection never stood: no address answered, and this is what the last one said.
+    NotConnected(NetError),
+    /// The stream failed.
+    Lost(io::Error),
+}

@@ -1,0 +1,467 @@
+//! L3, the loop: one turn after another over a [`System`] and a [`Driver`]; knows no protocol.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::net::{Addr, CloseHow, Event, Key as Token, ListenOptions, NetError, Readiness, System, Waker};
+use crate::reactor::connection::{Connection, Flags, Phase};
+use crate::reactor::core::{Alarm, Core, Course, Cut, tick_of};
+use crate::reactor::dial::{self, Standing};
+use crate::reactor::driver::Cause;
+use crate::reactor::{ConnId, Drain, Driver, Io, ListenerId, Settings, accept, io as face, write};
+use crate::slab::Key;
+use crate::time::Time;
+
+/// One thread, one readiness loop, every socket.
+///
+/// A turn is, in this order: poll; read the clock; mark what became ready; accept, up to a budget; visit ready
+/// connections, each for one receive; run due timers; flush, one send per connection that was written to; tell the
+/// driver of the connections that ended, and free them.
+#[derive(Debug)]
+pub struct EventLoop<D: Driver, S: System> {
+    driver: D,
+    system: S,
+    core: Core<D::Session>,
+    /// What is received lands here, unless the driver has a better place for it.
+    buffer: Box<[u8]>,
+    events: Vec<Event>,
+    woken: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+/// Wakes a loop from another thread.
+#[derive(Clone, Debug)]
+pub struct Alert {
+    woken: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+impl Alert {
+    /// Makes the loop call [`Driver::woken`] in this turn or the next; several before that are one.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to wake the loop.
+    pub fn wake(&self) -> io::Result<()> {
+        if self.woken.swap(true, Ordering::AcqRel) { Ok(()) } else { self.waker.wake() }
+    }
+}
+
+impl<D: Driver, S: System> EventLoop<D, S> {
+    /// A loop over `system`, driven by `driver`. The settings are those that [`Settings::check`] accepted.
+    pub fn new(driver: D, system: S, settings: Settings) -> Self {
+        let buffer = vec![0; settings.receive_budget].into_boxed_slice();
+        let core = Core::new(settings, system.now());
+        let waker = system.waker();
+        Self { driver, system, core, buffer, events: Vec::new(), woken: Arc::default(), waker }
+    }
+
+    /// Opens a listener; answers its id and the address it really has.
+    ///
+    /// # Errors
+    ///
+    /// A [`NetError`] that names the address and the cure.
+    pub fn listen(&mut self, addr: &Addr, options: &ListenOptions) -> Result<(ListenerId, Addr), NetError> {
+        face::listen(&mut self.core, &mut self.system, addr, options)
+    }
+
+    /// A handle that wakes the loop from any thread.
+    pub fn alert(&self) -> Alert {
+        Alert { woken: Arc::clone(&self.woken), waker: self.waker.clone() }
+    }
+
+    /// The driver.
+    pub fn driver(&self) -> &D {
+        &self.driver
+    }
+
+    /// The driver, and the loop as it sees it: for what is asked from outside of a turn. Reads the clock.
+    pub fn parts(&mut self) -> (&mut D, Io<'_, D::Session>) {
+        self.core.now = self.system.now();
+        (&mut self.driver, Io { core: &mut self.core, system: &mut self.system })
+    }
+
+    /// The system.
+    pub fn system(&self) -> &S {
+        &self.system
+    }
+
+    /// Whether [`Io::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        self.core.course == Course::Stopped
+    }
+
+    /// When a turn is due without any event; [`Time::ZERO`] where it is due now, `None` where never.
+    pub fn next_deadline(&self) -> Option<Time> {
+        if self.core.has_work() { Some(Time::ZERO) } else { self.core.next_deadline() }
+    }
+
+    /// Runs turns until [`Io::stop`].
+    ///
+    /// # Errors
+    ///
+    /// If the system can no longer be polled.
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.is_stopped() {
+            self.turn(None)?;
+        }
+        Ok(())
+    }
+
+    /// Runs one turn; waits for an event or a deadline, but no longer than `max_wait`.
+    ///
+    /// # Errors
+    ///
+    /// If the system can no longer be polled.
+    pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
+        let wait = self.wait(max_wait);
+        self.events.clear();
+        self.system.poll(&mut self.events, wait)?;
+        self.core.now = self.system.now();
+        if self.core.course == Course::Again {
+            self.core.course = Course::On;
+        }
+        self.mark();
+        while let Some(answer) = self.system.resolved() {
+            dial::resolved(&mut self.core, &mut self.system, answer);
+        }
+        self.accept();
+        self.visit_ready();
+        self.run_timers();
+        let woken_again = std::mem::take(&mut self.core.woken);
+        if self.woken.swap(false, Ordering::AcqRel) || woken_again {
+            self.driver.woken(&mut Io { core: &mut self.core, system: &mut self.system });
+        }
+        self.finish_turn();
+        self.tell_ends();
+        self.finish_turn();
+        self.bury();
+        Ok(())
+    }
+
+    /// What the driver put off, then one send per connection that was written to.
+    fn finish_turn(&mut self) {
+        self.driver.deferred(&mut Io { core: &mut self.core, system: &mut self.system });
+        self.flush();
+    }
+
+    fn wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
+        if self.core.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.core.next_deadline().map(|at| at.since(self.system.now()));
+        deadline.into_iter().chain(max_wait).min()
+    }
+
+    /// Remembers what became ready. An event for what is no longer there changes nothing (R23).
+    fn mark(&mut self) {
+        for event in &self.events {
+            if let Some(listener) = listener_of(event.key) {
+                self.core.list_listener(listener);
+                continue;
+            }
+            let Some(key) = Key::from_bits(event.key.0) else { continue };
+            let Some(connection) = self.core.connections.get_mut(key) else { continue };
+            connection.flags.set(flags_of(event.readiness));
+            self.core.list(key);
+        }
+    }
+
+    fn accept(&mut self) {
+        let mut budget = self.core.settings.accept_budget;
+        for _ in 0..self.core.accepting.len() {
+            let Some(id) = self.core.accepting.pop_front() else { return };
+            accept::accept(&mut self.driver, &mut self.core, &mut self.system, id, &mut budget);
+        }
+    }
+
+    /// Visits every connection that was ready when the turn began; what gets ready meanwhile is for the next one.
+    fn visit_ready(&mut self) {
+        for _ in 0..self.core.ready.len() {
+            let Some(key) = self.core.ready.pop_front() else { return };
+            self.visit(key);
+        }
+    }
+
+    fn visit(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        connection.flags.clear(Flags::LISTED);
+        if connection.phase == Phase::Dialling {
+            return self.look(key);
+        }
+        if connection.flags.has(Flags::WRITABLE) && connection.queued() > 0 {
+            self.drain(key);
+        }
+        let room = self.room_to_tell(key);
+        self.read(key);
+        // Told only now: a driver that fills the queue again at once would else never hear its peer.
+        if let Some(drain) = room {
+            let io = &mut Io { core: &mut self.core, system: &mut self.system };
+            if io.is_open(ConnId(key)) {
+                self.driver.drained(io, ConnId(key), drain);
+            }
+        }
+        self.core.list(key);
+    }
+
+    fn read(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get(key) else { return };
+        match connection.phase {
+            Phase::Open if !connection.listens() => {}
+            Phase::Open if connection.carried() > 0 => self.redeliver(key),
+            Phase::Open if connection.flags.has(Flags::READABLE) => self.receive(key),
+            Phase::Lingering if connection.flags.has(Flags::READABLE) => self.discard(key),
+            Phase::Dialling | Phase::Open | Phase::Finishing | Phase::Lingering | Phase::Dead => {}
+        }
+    }
+
+    /// Something happened to a connection that is not there yet.
+    fn look(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        connection.flags.clear(Flags::WRITABLE);
+        if dial::look(&mut self.core, &mut self.system, key) == Standing::Yes {
+            let io = &mut Io { core: &mut self.core, system: &mut self.system };
+            self.driver.connected(io, ConnId(key));
+        }
+        self.core.list(key);
+    }
+
+    fn drain(&mut self, key: Key) {
+        write::drain(&mut self.core, &mut self.system, key);
+        self.core.mark_dirty(key);
+    }
+
+    /// Whether the driver is owed a word about room; with it the connection listens again.
+    fn room_to_tell(&mut self, key: Key) -> Option<Drain> {
+        let low_water = self.core.settings.low_water;
+        let connection = self.core.connections.get_mut(key)?;
+        let owed = connection.phase == Phase::Open && connection.owes_word(low_water);
+        owed.then(|| connection.drained())
+    }
+
+    /// One receive, into the place the driver names or into the loop's buffer.
+    #[inline]
+    fn receive(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        let socket = connection.socket;
+        if let Some(place) = self.driver.landing(&mut connection.session) {
+            let end = place.len().min(self.core.settings.landing_budget);
+            let place = place.get_mut(..end).unwrap_or_default();
+            let (asked, answer) = (place.len(), self.system.receive(socket, place));
+            if let Some(count) = self.received(key, asked, answer) {
+                let io = &mut Io { core: &mut self.core, system: &mut self.system };
+                self.driver.landed(io, ConnId(key), count);
+            }
+            return;
+        }
+        let answer = self.system.receive(socket, &mut self.buffer);
+        let Some(count) = self.received(key, self.buffer.len(), answer) else { return };
+        let bytes = self.buffer.get_mut(..count).unwrap_or_default();
+        let io = &mut Io { core: &mut self.core, system: &mut self.system };
+        let taken = self.driver.receive(io, ConnId(key), bytes);
+        let left = bytes.get(taken..).unwrap_or_default();
+        if !left.is_empty() {
+            carry(&mut self.core, key, left);
+        }
+    }
+
+    /// What a receive's answer means; gives the count where there are bytes to deliver.
+    #[inline]
+    fn received(&mut self, key: Key, asked: usize, answer: io::Result<usize>) -> Option<usize> {
+        let connection = self.core.connections.get_mut(key)?;
+        match answer {
+            Ok(0) if connection.flags.has(Flags::ENDED) => {
+                connection.flags.clear(Flags::READABLE);
+                if connection.flags.has(Flags::HUNG_UP) {
+                    self.core.kill(key, Cause::Lost(io::ErrorKind::BrokenPipe.into()), Cut::Reset);
+                }
+                None
+            }
+            Ok(0) => {
+                connection.flags.set(Flags::ENDED);
+                // Where nobody is left to send to, the next visit ends what the driver did not.
+                if !connection.flags.has(Flags::HUNG_UP) {
+                    connection.flags.clear(Flags::READABLE);
+                }
+                let io = &mut Io { core: &mut self.core, system: &mut self.system };
+                self.driver.end_of_stream(io, ConnId(key));
+                None
+            }
+            Ok(count) => {
+                if count < asked && !connection.flags.has(Flags::HALF_CLOSED) {
+                    connection.flags.clear(Flags::READABLE);
+                }
+                Some(count.min(asked))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.flags.clear(Flags::READABLE);
+                None
+            }
+            Err(error) => {
+                self.core.kill(key, Cause::Lost(error), Cut::Reset);
+                None
+            }
+        }
+    }
+
+    /// Offers what the driver left for later.
+    fn redeliver(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        let mut carried = std::mem::take(&mut connection.backlog().carry);
+        let io = &mut Io { core: &mut self.core, system: &mut self.system };
+        let taken = self.driver.receive(io, ConnId(key), carried.as_mut_slice());
+        carried.advance(taken);
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        if connection.phase == Phase::Open && !carried.is_empty() {
+            connection.backlog().carry = carried;
+        }
+        connection.trim();
+    }
+
+    /// Reads what the peer of a finished connection still sends, so that its last bytes are not lost to a reset
+    /// (R41): until its end of stream, or until it was too much.
+    fn discard(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        let cut = match self.system.receive(connection.socket, &mut self.buffer) {
+            Ok(0) => Cut::Clean,
+            Ok(count) => {
+                if count < self.buffer.len() && !connection.flags.has(Flags::HALF_CLOSED) {
+                    connection.flags.clear(Flags::READABLE);
+                }
+                if connection.discard(count) <= self.core.settings.linger_bytes {
+                    return;
+                }
+                Cut::Reset
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.flags.clear(Flags::READABLE);
+                return;
+            }
+            Err(_) => Cut::Clean,
+        };
+        self.core.kill(key, Cause::Finished, cut);
+    }
+
+    fn run_timers(&mut self) {
+        let now = tick_of(self.core.now);
+        for _ in 0..self.core.settings.timer_budget {
+            let Some((timer, alarm)) = self.core.wheel.pop(now) else { return };
+            match alarm {
+                Alarm::Connection(key) => self.connection_alarm(key),
+                Alarm::Stall(key) => self.core.stall_alarm(key),
+                Alarm::Dial(key) => dial::alarm(&mut self.core, &mut self.system, key),
+                Alarm::Accept(id) => accept::retry(&mut self.core, id),
+                Alarm::Timer(token) => {
+                    let io = &mut Io { core: &mut self.core, system: &mut self.system };
+                    self.driver.timer(io, timer, token);
+                }
+            }
+        }
+    }
+
+    fn connection_alarm(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        connection.deadline = None;
+        match connection.phase {
+            Phase::Open | Phase::Dialling => {
+                self.driver.deadline(&mut Io { core: &mut self.core, system: &mut self.system }, ConnId(key));
+            }
+            Phase::Lingering => self.core.kill(key, Cause::Finished, Cut::Clean),
+            Phase::Finishing | Phase::Dead => {}
+        }
+    }
+
+    /// One send per connection that was written to.
+    fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.core.dirty);
+        for key in dirty.drain(..) {
+            write::settle(&mut self.core, &mut self.system, key);
+        }
+        // Nothing was staged while flushing, so the emptied list can be used again.
+        self.core.dirty = dirty;
+        self.core.output.clear();
+    }
+
+    fn tell_ends(&mut self) {
+        for _ in 0..self.core.ended.len() {
+            let Some((key, end)) = self.core.ended.pop_front() else { return };
+            let io = &mut Io { core: &mut self.core, system: &mut self.system };
+            self.driver.closed(io, ConnId(key), end);
+        }
+    }
+
+    /// Closes the descriptors of dead connections and frees their slots, once their driver knows.
+    fn bury(&mut self) {
+        if !self.core.ended.is_empty() {
+            return;
+        }
+        let freed = !self.core.dead.is_empty();
+        while let Some((key, cut)) = self.core.dead.pop() {
+            let Some(mut connection) = self.core.connections.remove(key) else { continue };
+            if let Some(dial) = connection.backlog.as_mut().and_then(|backlog| backlog.dial.as_mut()) {
+                dial.close(&mut self.system);
+                continue;
+            }
+            let how = match cut {
+                Cut::Clean => CloseHow::Graceful,
+                Cut::Reset => CloseHow::Abort,
+            };
+            self.system.close(connection.socket, how);
+        }
+        if freed {
+            accept::room(&mut self.core);
+        }
+        if self.core.course == Course::UntilEmpty && self.core.connections.is_empty() {
+            self.core.course = Course::Stopped;
+        }
+    }
+}
+
+/// Keeps bytes that the driver left for later.
+#[cold]
+fn carry<P>(core: &mut Core<P>, key: Key, bytes: &[u8]) {
+    let Some(connection) = core.connections.get_mut(key) else { return };
+    if connection.phase == Phase::Open {
+        connection.backlog().carry.append(bytes);
+    }
+}
+
+/// What an event says about a connection. What is over is met by a read, and by a write (R27).
+fn flags_of(readiness: Readiness) -> Flags {
+    let mut flags = Flags::none();
+    if readiness.is_readable() {
+        flags.set(Flags::READABLE);
+    }
+    if readiness.is_writable() {
+        flags.set(Flags::WRITABLE);
+    }
+    if readiness.contains(Readiness::HANGUP) {
+        flags.set(Flags::HUNG_UP);
+    }
+    if readiness.contains(Readiness::HANGUP) || readiness.contains(Readiness::READ_CLOSED) {
+        flags.set(Flags::HALF_CLOSED);
+        flags.set(Flags::READABLE);
+    }
+    flags
+}
+
+impl<P> Connection<P> {
+    /// The token a connection is registered under.
+    pub(super) fn token(key: Key) -> Token {
+        Token(key.to_bits())
+    }
+}
+
+/// The token a listener is registered under: its key with a bit that no index of a connection reaches.
+pub(super) fn listener_token(id: ListenerId) -> Token {
+    Token(id.0.to_bits() | LISTENER)
+}
+
+fn listener_of(token: Token) -> Option<ListenerId> {
+    (token.0 & LISTENER != 0).then(|| Key::from_bits(token.0 & !LISTENER)).flatten().map(ListenerId)
+}
+
+/// The highest bit of an index: there are fewer than 2^31 descriptors.
+const LISTENER: u64 = 1 << 31;

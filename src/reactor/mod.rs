@@ -1,0 +1,20 @@
+//! L3, the event loop: connections, listeners, readiness, budgets, deadlines and backpressure; knows no protocol.
+//!
+//! An [`EventLoop`] runs over a [`System`](crate::net::System), real or simulated, and gives bytes to a [`Driver`],
+//! which answers through [`Io`]. Everything is single-threaded; nothing calls back into a call that is not over.
+
+mod accept;
+mod connection;
+mod core;
+mod dial;
+mod driver;
+mod event_loop;
+mod io;
+mod output;
+mod settings;
+mod write;
+
+pub use driver::{Cause, ConnId, Drain, Driver, End, ListenerId};
+pub use event_loop::{Alert, EventLoop};
+pub use io::{Bound, Io, SendError, Sent};
+pub use settings::{Settings, SettingsError};

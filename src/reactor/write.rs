@@ -1,0 +1,88 @@
+//! L3, the way out: offers a connection's bytes to the kernel and keeps what it refuses, in order (R20).
+//!
+//! Generic over the system, so that the loop's own calls are static while [`Io`](super::Io) needs no type parameter.
+
+use std::io;
+
+use crate::net::System;
+use crate::reactor::connection::{Flags, Phase};
+use crate::reactor::core::{Core, Cut};
+use crate::reactor::driver::Cause;
+use crate::reactor::output::Gather;
+use crate::slab::Key;
+
+/// Offers a connection's staged bytes, and `head` and `payload` behind them, in one call; queues the rest.
+#[inline]
+pub(super) fn flush<P, S: System + ?Sized>(
+    core: &mut Core<P>,
+    system: &mut S,
+    key: Key,
+    head: &[u8],
+    payload: &[u8],
+) {
+    let Some(connection) = core.connections.get_mut(key) else { return };
+    let staged = std::mem::take(&mut connection.staged);
+    if connection.phase == Phase::Dead {
+        return;
+    }
+    let willing = connection.queued() == 0 && connection.flags.has(Flags::WRITABLE);
+    let mut gather = Gather::new();
+    let whole = core.output.slices(staged).chain([head, payload]).all(|part| gather.push(part));
+    let answer = match gather.slices() {
+        [] => return,
+        _ if !willing => Ok(0),
+        [single] => system.send(connection.socket, single),
+        many => system.send_gathered(connection.socket, many),
+    };
+    let taken = match answer {
+        Ok(taken) => taken.min(gather.len()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        Err(error) => return core.kill(key, Cause::Lost(error), Cut::Reset),
+    };
+    let short = taken < gather.len();
+    if short {
+        connection.flags.clear(Flags::WRITABLE);
+    }
+    if short || !whole {
+        core.enqueue(key, staged, head, payload, taken);
+    }
+}
+
+/// Writes what is queued.
+pub(super) fn drain<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key) {
+    let Some(connection) = core.connections.get_mut(key) else { return };
+    let Some(backlog) = connection.backlog.as_ref() else { return };
+    let waiting = backlog.queue.as_slice();
+    let taken = match system.send(connection.socket, waiting) {
+        Ok(taken) => taken.min(waiting.len()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        Err(error) => return core.kill(key, Cause::Lost(error), Cut::Reset),
+    };
+    if taken < waiting.len() {
+        connection.flags.clear(Flags::WRITABLE);
+    }
+    if taken > 0 {
+        core.dequeue(key, taken);
+    }
+}
+
+/// Flushes a connection at the end of a turn, and shuts it once it is finished and nothing waits.
+#[inline]
+pub(super) fn settle<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key) {
+    let Some(connection) = core.connections.get_mut(key) else { return };
+    connection.flags.clear(Flags::DIRTY);
+    if connection.staged.len() > 0 {
+        flush(core, system, key, &[], &[]);
+    }
+    let Some(connection) = core.connections.get(key) else { return };
+    if connection.phase == Phase::Finishing && connection.pending() == 0 {
+        if connection.flags.has(Flags::YIELDS) {
+            return core.linger(key);
+        }
+        match system.shutdown_write(connection.socket) {
+            Ok(()) => core.linger(key),
+            // The peer is gone already (R54): all was sent, so this is an end and no failure.
+            Err(_) => core.kill(key, Cause::Finished, Cut::Clean),
+        }
+    }
+}
