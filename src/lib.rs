@@ -1,6 +1,9 @@
-//! Gnezdo: one thread, one readiness loop, every socket.
+#![cfg_attr(feature = "net", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "net"), doc = "The protocols of gnezdo alone, without I/O: [`http`] and [`ws`].")]
 
 pub mod buf;
+#[cfg(feature = "net")]
+mod face;
 pub mod http;
 #[cfg(feature = "net")]
 pub mod net;
@@ -9,3 +12,15 @@ pub mod reactor;
 pub mod slab;
 pub mod time;
 pub mod ws;
+
+#[cfg(feature = "net")]
+pub use face::{
+    Accept, Answer, CloseError, Closed, Config, ConfigError, Connect, ConnectError, Context, DecideError,
+    Error, Handler, Listen, Listening, PostError, Reactor, Reason, Remote, Request, Result, Serve, Side,
+    Target, TargetError, Timeout, Timeouts, WebSocketConfig,
+};
+#[cfg(feature = "net")]
+pub use net::{Addr, ListenOptions, Peer};
+#[cfg(feature = "net")]
+pub use reactor::{ConnId, ListenerId, SendError, Sent, Settings};
+pub use ws::Message;

@@ -1,0 +1,124 @@
+//! A WebSocket echo server on one thread, over TCP and Unix-domain sockets at once.
+//!
+//!     cargo run --release --example echo -- [OPTIONS] [ADDR…]
+
+use std::error::Error;
+use std::io::Write;
+use std::time::Duration;
+
+use gnezdo::ws::{CloseCode, DeflateConfig};
+use gnezdo::{Addr, Config, ConnId, Context, Handler, Message, Reactor, Remote, SendError};
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+const HELP: &str = "\
+A WebSocket echo server: text as text, binary as binary.
+
+usage: echo [OPTIONS] [ADDR…]
+
+  ADDR                    127.0.0.1:9001 (default), [::1]:9001, 0.0.0.0:0,
+                          unix:/run/echo.sock, unix:@abstract-name
+  --max-message BYTES     largest message taken and echoed (default 67108864)
+  --idle-timeout SECONDS  cut peers silent for so long, 0 for never (default 60)
+  --no-deflate            do not agree to compression
+  --help                  this text
+
+SIGINT and SIGTERM close every connection with 1001; a second one ends at once.";
+
+/// How long connections may take to close after a signal.
+const GRACE: Duration = Duration::from_secs(5);
+
+struct Echo;
+
+impl Handler for Echo {
+    type Conn = ();
+    type Post = ();
+
+    fn on_message(&mut self, cx: &mut Context<'_, Self>, id: ConnId, message: Message<'_>) {
+        if let Err(SendError::Full { .. } | SendError::TooBig { .. }) = cx.send(id, message) {
+            // The queue has room for any message while it is below its high-water mark, and above it nothing is read.
+            let _ = cx.close(id, CloseCode::TRY_AGAIN_LATER, "the queue is full");
+        }
+    }
+}
+
+struct Options {
+    addrs: Vec<Addr>,
+    max_message: usize,
+    idle_timeout: Option<Duration>,
+    deflate: bool,
+}
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("echo: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let Some(options) = parse(lexopt::Parser::from_env())? else {
+        println!("{HELP}");
+        return Ok(());
+    };
+    let mut reactor = Reactor::new(Echo, config(&options))?;
+    for addr in &options.addrs {
+        let listening = reactor.listen(addr)?;
+        match &listening.addr {
+            Addr::Tcp(addr) => println!("listening on ws://{addr}"),
+            Addr::Unix(addr) => println!("listening on ws+{addr}"),
+        }
+    }
+    std::io::stdout().flush()?;
+    close_on_signals(reactor.remote())?;
+    Ok(reactor.run()?)
+}
+
+/// Messages as large as asked for, and a queue that takes the largest above its high-water mark.
+fn config(options: &Options) -> Config {
+    let mut config = Config::default();
+    config.websocket.limits.max_message = options.max_message;
+    config.websocket.limits.max_frame = options.max_message as u64;
+    config.websocket.limits.max_fragments = 1 << 17;
+    config.websocket.deflate = options.deflate.then(DeflateConfig::default);
+    config.timeouts.idle = options.idle_timeout;
+    config.settings.max_queue = options.max_message.saturating_add(2 * config.settings.high_water);
+    config
+}
+
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Box<dyn Error>> {
+    let idle_timeout = Some(Duration::from_secs(60));
+    let mut options = Options { addrs: Vec::new(), max_message: 64 << 20, idle_timeout, deflate: true };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => return Ok(None),
+            Long("max-message") => options.max_message = parser.value()?.parse()?,
+            Long("idle-timeout") => {
+                let seconds: u64 = parser.value()?.parse()?;
+                options.idle_timeout = (seconds > 0).then(|| Duration::from_secs(seconds));
+            }
+            Long("no-deflate") => options.deflate = false,
+            Value(addr) => options.addrs.push(addr.parse()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if options.addrs.is_empty() {
+        options.addrs.push("127.0.0.1:9001".parse()?);
+    }
+    Ok(Some(options))
+}
+
+fn close_on_signals(remote: Remote<()>) -> Result<(), Box<dyn Error>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    std::thread::spawn(move || {
+        let mut signals = signals.forever();
+        if signals.next().is_some() {
+            let _ = remote.shutdown(GRACE);
+        }
+        if signals.next().is_some() {
+            let _ = remote.stop();
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! L4, how a connection ended, as its handler is told: values only.
+
+use std::io;
+
+use crate::net::NetError;
+use crate::reactor::{Cause, End};
+use crate::ws::{CloseFrame, HandshakeFailure, ProtocolError};
+
+/// The end of a connection: what [`Handler::on_close`](crate::Handler::on_close) gets, exactly once.
+#[derive(Debug)]
+pub struct Closed {
+    /// Why it ended.
+    pub reason: Reason,
+    /// Bytes that a `send` had accepted and that never reached the kernel.
+    pub unsent: usize,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The closing handshake was completed (RFC 6455 §7.1.4).
+    Handshake {
+        /// Who sent the first close frame.
+        by: Side,
+        /// What the peer's close frame said; `None` where it was empty.
+        frame: Option<CloseFrame>,
+    },
+    /// The peer broke the protocol; it was told by a close frame with [`ProtocolError::close_code`].
+    Protocol(ProtocolError),
+    /// The peer ended its stream: a raw one in good order, a WebSocket without the closing handshake (1006).
+    EndOfStream,
+    /// The handler closed a raw connection, and everything sent was flushed.
+    Finished,
+    /// The peer was too slow.
+    TimedOut(Timeout),
+    /// The handler, or the end of a shutdown's grace, cut the connection.
+    Aborted,
+    /// The connection that was asked for never stood: no address answered, and this is what the last one said.
+    NotConnected(NetError),
+    /// The server's answer to our request for a WebSocket was not the one of RFC 6455 §4.2.2.
+    Refused(HandshakeFailure),
+    /// The stream failed.
+    Lost(io::Error),
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// This one.
+    Local,
+    /// The other one.
+    Peer,
+}
+
+/// What a peer took too long for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// To be reached, and to answer our opening handshake.
+    Connect,
+    /// To complete the opening handshake, or the handler to decide about it.
+    Opening,
+    /// To send anything at all.
+    Idle,
+    /// To answer a close frame.
+    Close,
+    /// To take any of the bytes waiting for it.
+    Write,
+}
+
+impl Closed {
+    /// What the handler is told, of what the loop saw and of the reason that was found before.
+    pub(super) fn new(end: End, found: Option<Reason>) -> Self {
+        let reason = found.unwrap_or(match end.cause {
+            Cause::Finished => Reason::Finished,
+            Cause::Aborted => Reason::Aborted,
+            Cause::Stalled => Reason::TimedOut(Timeout::Write),
+            Cause::NotConnected(error) => Reason::NotConnected(error),
+            Cause::Lost(error) => Reason::Lost(error),
+        });
+        Self { reason, unsent: end.unsent }
+    }
+}

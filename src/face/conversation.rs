@@ -1,0 +1,111 @@
+//! L4, a WebSocket after its opening handshake: hands input to the protocol and what comes of it to the handler.
+
+use crate::face::Handler;
+use crate::face::closed::{Reason, Side};
+use crate::face::runtime::Runtime;
+use crate::face::session::{Session, Stage, milliseconds};
+use crate::reactor::{Bound, ConnId, Io};
+use crate::ws::{Control, Event, Payload};
+
+impl<H: Handler> Runtime<H> {
+    /// Takes messages off the front of `input` until it is used up, or the connection listens no more.
+    #[inline]
+    pub(super) fn converse(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, input: &mut &mut [u8]) {
+        let now = milliseconds(io.now());
+        self.shared.space.renew_inflate_budget();
+        self.shared.provide_keys(io);
+        while let Some(session) = io.session(id) {
+            let Stage::Socket(protocol) = &mut session.stage else { return };
+            let limits = &self.shared.services.of(session.service).limits;
+            let Some(event) = protocol.receive(input, &mut self.shared.space, limits, now) else { return };
+            self.meet(io, id, event);
+            if !io.listens(id) {
+                return;
+            }
+        }
+    }
+
+    /// What was received straight into the message's own buffer.
+    pub(super) fn converse_landed(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, count: usize) {
+        let now = milliseconds(io.now());
+        let Some(session) = io.session(id) else { return };
+        let Stage::Socket(protocol) = &mut session.stage else { return };
+        let limits = &self.shared.services.of(session.service).limits;
+        if let Some(event) = protocol.landed(count, &mut self.shared.space, limits, now) {
+            self.meet(io, id, event);
+        }
+    }
+
+    #[inline]
+    fn meet(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, event: Event<'_>) {
+        match event {
+            Event::Message(payload) => self.message(io, id, payload),
+            other => self.meet_control(io, id, &other),
+        }
+    }
+
+    #[inline]
+    fn message(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, payload: Payload<'_>) {
+        let (handler, mut cx) = self.context(io);
+        handler.on_message(&mut cx, id, payload.message());
+        self.shared.space.recycle(payload);
+    }
+
+    #[cold]
+    fn meet_control(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, event: &Event<'_>) {
+        self.send_replies(io, id);
+        match event {
+            Event::Message(_) => {}
+            Event::Ping(payload) => self.answer_ping(io, id, payload),
+            Event::Pong(payload) => {
+                let (handler, mut cx) = self.context(io);
+                handler.on_pong(&mut cx, id, payload.as_bytes());
+            }
+            Event::Close(frame) => {
+                let ours = io.session(id).is_some_and(|session| session.closing);
+                let by = if ours { Side::Local } else { Side::Peer };
+                self.end(io, id, Reason::Handshake { by, frame: *frame });
+            }
+            Event::Failed(error) => self.end(io, id, Reason::Protocol(*error)),
+        }
+    }
+
+    /// Sends what the protocol answered by itself. Bounded: one close frame per connection.
+    fn send_replies(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId) {
+        if !self.shared.space.replies.is_empty() {
+            // A refusal means that the connection failed meanwhile; its end is on the way.
+            let _ = io.send(id, &self.shared.space.replies, &[], Bound::Exempt);
+            self.shared.space.replies.clear();
+        }
+    }
+
+    /// Answers a ping now, or, where the peer does not read, the latest ping later (RFC 6455 §5.5.3, R13).
+    fn answer_ping(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, ping: &Control) {
+        if io.queued(id) == 0 {
+            return self.send_pong(io, id, ping);
+        }
+        if let Some(session) = io.session(id) {
+            session.pong = Some(Box::new(*ping));
+            io.want_drained(id);
+        }
+    }
+
+    /// Sends the pong that waited for room.
+    pub(super) fn send_late_pong(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId) {
+        if let Some(ping) = io.session(id).and_then(|session| session.pong.take()) {
+            self.send_pong(io, id, &ping);
+        }
+    }
+
+    fn send_pong(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, ping: &Control) {
+        self.shared.provide_keys(io);
+        let Some(session) = io.session(id) else { return };
+        let Stage::Socket(protocol) = &session.stage else { return };
+        let frame = &mut self.shared.scratch;
+        frame.clear();
+        if protocol.pong(ping, &mut self.shared.space, frame).is_ok() {
+            let _ = io.send(id, frame, &[], Bound::Exempt);
+        }
+        frame.clear();
+    }
+}

@@ -1,0 +1,31 @@
+//! L4, the paved road: a [`Handler`] called by a [`Reactor`], with the protocols below it wired to the loop.
+
+#![expect(clippy::mut_mut, reason = "input is taken off the front of a slice, as `Read for &[u8]` does")]
+
+mod answer;
+mod closed;
+mod config;
+mod connect;
+mod context;
+mod conversation;
+mod error;
+mod handler;
+mod opening;
+mod reactor;
+mod remote;
+mod runtime;
+mod session;
+mod shutdown;
+mod target;
+mod watch;
+
+pub use answer::{Accept, Answer, Request};
+pub use closed::{Closed, Reason, Side, Timeout};
+pub use config::{Config, ConfigError, Listen, Serve, Timeouts, WebSocketConfig};
+pub use connect::{Connect, ConnectError};
+pub use context::{CloseError, Context, DecideError};
+pub use error::{Error, Result};
+pub use handler::Handler;
+pub use reactor::{Listening, Reactor};
+pub use remote::{PostError, Remote};
+pub use target::{Target, TargetError};

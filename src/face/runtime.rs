@@ -1,0 +1,402 @@
+//! L4, the driver of the loop: sends each event of a connection to the protocol that it speaks.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use crate::face::closed::Reason;
+use crate::face::config::{ConfigError, Serve, Timeouts, WebSocketConfig};
+use crate::face::remote::{Ending, Posts, Wish};
+use crate::face::session::{Met, Moment, ServiceIndex, Session, Stage};
+use crate::face::{Closed, Config, Context, Handler, Timeout, shutdown};
+use crate::net::{Addr, Peer};
+use crate::reactor::{ConnId, Drain, Driver, End, Io, ListenerId};
+use crate::time::Time;
+use crate::time::wheel::TimerKey;
+use crate::ws::{DeflateParams, Upgrade, Workspace, WorkspaceConfig};
+
+/// The user's handler, and what all of its connections share.
+pub(super) struct Runtime<H: Handler> {
+    pub(super) handler: H,
+    pub(super) posts: Posts<H::Post>,
+    post_budget: usize,
+    pub(super) shared: Shared,
+}
+
+/// What all connections of a reactor share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) services: Services,
+    pub(super) timeouts: Timeouts,
+    pub(super) space: Workspace,
+    /// For small frames on their way out; empty between calls.
+    pub(super) scratch: Vec<u8>,
+    /// Connections that have not completed their opening handshake, oldest first, with some that have.
+    openings: VecDeque<ConnId>,
+    /// How many really have not.
+    opening: usize,
+    max_opening: usize,
+    /// Accepted by [`Context::accept`], to be told when the turn ends.
+    pub(super) accepted: Vec<ConnId>,
+    pub(super) grace: Option<TimerKey>,
+    pub(super) wish: Arc<Wish>,
+    pub(super) masks: Masks,
+    /// The turn in which the process was last looked at, and which one it was.
+    keys_checked: Option<Time>,
+    process: u32,
+}
+
+/// Whether anything this loop sends needs a masking key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Masks {
+    /// It has only been a server so far.
+    NotNeeded,
+    /// It has been a client.
+    Needed,
+}
+
+/// A call of the protocol takes one key at most.
+const KEYS_AT_LEAST: usize = 2;
+
+/// What listeners serve, by index, and which listener serves what.
+#[derive(Debug)]
+pub(super) struct Services {
+    /// [`Config::websocket`], at index 0.
+    first: WebSocketConfig,
+    /// Those of [`Serve::WebSocketWith`], from index 1; none is ever taken away.
+    others: Vec<WebSocketConfig>,
+    bound: Vec<(ListenerId, Service)>,
+}
+
+/// What the connections of a listener speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    WebSocket(ServiceIndex),
+    Raw,
+}
+
+impl Services {
+    #[inline]
+    pub(super) fn of(&self, index: ServiceIndex) -> &WebSocketConfig {
+        self.others.get(usize::from(index.0).wrapping_sub(1)).unwrap_or(&self.first)
+    }
+
+    /// What of the compression a request offers is agreed to.
+    pub(super) fn deflate(&self, index: ServiceIndex, upgrade: &Upgrade) -> Option<DeflateParams> {
+        let config = self.of(index).deflate.as_ref().filter(|_| cfg!(feature = "deflate"))?;
+        upgrade.deflate(config)
+    }
+
+    fn at(&self, listener: ListenerId) -> Service {
+        let found = self.bound.iter().find(|(id, _)| *id == listener);
+        found.map_or(Service::WebSocket(ServiceIndex(0)), |(_, service)| *service)
+    }
+}
+
+impl Shared {
+    pub(super) fn new(config: &Config, wish: Arc<Wish>) -> Self {
+        let mut space = WorkspaceConfig::default();
+        space.pool_bytes = config.pool_bytes.unwrap_or(space.pool_bytes);
+        Self {
+            services: Services { first: config.websocket.clone(), others: Vec::new(), bound: Vec::new() },
+            timeouts: config.timeouts.clone(),
+            space: Workspace::new(space),
+            scratch: Vec::new(),
+            openings: VecDeque::new(),
+            opening: 0,
+            max_opening: config.max_opening(),
+            accepted: Vec::new(),
+            grace: None,
+            wish,
+            masks: Masks::NotNeeded,
+            keys_checked: None,
+            process: 0,
+        }
+    }
+
+    /// The service of a listener to be opened.
+    pub(super) fn service(&mut self, serve: &Serve) -> Result<Service, ConfigError> {
+        match serve {
+            Serve::WebSocket => Ok(Service::WebSocket(ServiceIndex(0))),
+            Serve::Raw => Ok(Service::Raw),
+            Serve::WebSocketWith(config) => {
+                config.check()?;
+                let index = u16::try_from(self.services.others.len().saturating_add(1));
+                let index = index.map_err(|_| ConfigError::TooManyServices)?;
+                self.services.others.push(WebSocketConfig::clone(config));
+                Ok(Service::WebSocket(ServiceIndex(index)))
+            }
+        }
+    }
+
+    pub(super) fn bind(&mut self, listener: ListenerId, service: Service) {
+        self.services.bound.push((listener, service));
+    }
+
+    pub(super) fn unbind(&mut self, listener: ListenerId) {
+        self.services.bound.retain(|(id, _)| *id != listener);
+    }
+
+    /// Keeps masking keys at hand for what clients of this loop send (RFC 6455 §5.3, R18). Costs a server nothing.
+    ///
+    /// A forked child throws its parent's keys away: the process is looked at once per turn.
+    #[inline]
+    pub(super) fn provide_keys<P>(&mut self, io: &mut Io<'_, P>) {
+        if self.masks == Masks::Needed {
+            self.refill_keys(io);
+        }
+    }
+
+    #[cold]
+    fn refill_keys<P>(&mut self, io: &mut Io<'_, P>) {
+        let keys = self.space.keys();
+        if self.keys_checked != Some(io.now()) {
+            self.keys_checked = Some(io.now());
+            let process = std::process::id();
+            if std::mem::replace(&mut self.process, process) != process {
+                keys.discard();
+            }
+        }
+        if keys.remaining() < KEYS_AT_LEAST {
+            // Where the system has no randomness nothing is sent, and the send says so.
+            let _ = keys.refill(|bytes| io.random(bytes));
+        }
+    }
+
+    /// Counts a connection that has not completed its opening handshake.
+    fn enter(&mut self, id: ConnId) {
+        self.openings.push_back(id);
+        self.opening = self.opening.saturating_add(1);
+    }
+
+    /// A connection is in `stage` no more: its buffers go back to the pools, its place among the openings is free.
+    pub(super) fn left(&mut self, stage: Stage) {
+        match stage {
+            Stage::Opening(_) | Stage::Held(_) => self.opening = self.opening.saturating_sub(1),
+            Stage::Socket(mut protocol) => protocol.release(&mut self.space),
+            Stage::Dialling(_) | Stage::Calling(_) | Stage::Raw | Stage::Ended(_) => {}
+        }
+    }
+}
+
+impl<H: Handler> Runtime<H> {
+    pub(super) fn new(handler: H, config: &Config, wish: Arc<Wish>) -> Self {
+        let shared = Shared::new(config, wish);
+        Self { handler, posts: Posts::new(config.max_posts), post_budget: config.post_budget, shared }
+    }
+
+    /// Gives the handler what other threads posted, up to a budget; the rest waits for the next turn.
+    fn take_posts(&mut self, io: &mut Io<'_, Session<H::Conn>>) {
+        for _ in 0..self.post_budget {
+            let Some(post) = self.posts.next() else { return };
+            let (handler, mut cx) = self.context(io);
+            handler.on_post(&mut cx, post);
+        }
+        io.wake_again();
+    }
+
+    /// The handler, and the context to call it with.
+    #[inline]
+    pub(super) fn context<'a>(
+        &'a mut self,
+        io: &'a mut Io<'_, Session<H::Conn>>,
+    ) -> (&'a mut H, Context<'a, H>) {
+        (&mut self.handler, Context { io: io.reborrow(), shared: &mut self.shared })
+    }
+
+    /// Ends a connection once all is flushed, for a reason.
+    pub(super) fn end(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, reason: Reason) {
+        self.context(io).1.end(id, Some(reason));
+    }
+
+    /// Ends a connection at once, because it took too long.
+    pub(super) fn cut(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, timeout: Timeout) {
+        self.end(io, id, Reason::TimedOut(timeout));
+        io.abort(id);
+    }
+
+    /// The connection is open: tells the handler.
+    pub(super) fn open_to_handler(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId) {
+        let now = Moment::of(io.now());
+        if let Some(session) = io.session(id) {
+            session.met = Met::Open;
+            (session.heard, session.opened) = (now, now);
+        }
+        self.watch(io, id);
+        let (handler, mut cx) = self.context(io);
+        handler.on_open(&mut cx, id);
+    }
+
+    /// Cuts the oldest connections that have not completed their opening handshake, where they are too many (R4).
+    fn bound_openings(&mut self, io: &mut Io<'_, Session<H::Conn>>) {
+        while self.shared.opening > self.shared.max_opening {
+            let Some(oldest) = self.shared.openings.pop_front() else { return };
+            if io.session(oldest).is_some_and(|session| session.is_opening()) {
+                self.cut(io, oldest, Timeout::Opening);
+            }
+        }
+        // Those that have opened meanwhile are forgotten before they are as many as those that have not.
+        if self.shared.openings.len() > self.shared.opening.saturating_mul(2).saturating_add(LEAST_OPENINGS) {
+            self.shared.openings.retain(|id| io.session(*id).is_some_and(|session| session.is_opening()));
+        }
+    }
+}
+
+impl<H: Handler> Driver for Runtime<H> {
+    type Session = Session<H::Conn>;
+
+    fn open(&mut self, listener: ListenerId, _peer: &Peer) -> Self::Session {
+        match self.shared.services.at(listener) {
+            Service::WebSocket(index) => Session::new(index, Stage::Opening(None)),
+            Service::Raw => Session::new(ServiceIndex(0), Stage::Raw),
+        }
+    }
+
+    fn opened(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
+        let Some(session) = io.session(id) else { return };
+        if !session.is_opening() {
+            return self.open_to_handler(io, id);
+        }
+        self.shared.enter(id);
+        self.bound_openings(io);
+        io.set_deadline(id, Some(io.now().saturating_add(self.shared.timeouts.opening)));
+    }
+
+    #[inline]
+    fn receive(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, bytes: &mut [u8]) -> usize {
+        let total = bytes.len();
+        let mut input = bytes;
+        let heard = Moment::of(io.now());
+        while !input.is_empty() {
+            let Some(session) = io.session(id) else { return total };
+            (session.heard, session.probed) = (heard, false);
+            match &mut session.stage {
+                Stage::Socket(_) => {
+                    self.converse(io, id, &mut input);
+                    break;
+                }
+                Stage::Opening(_) => self.read_head(io, id, &mut input),
+                Stage::Calling(_) => self.read_answer(io, id, &mut input),
+                Stage::Raw => {
+                    let (handler, mut cx) = self.context(io);
+                    handler.on_bytes(&mut cx, id, input);
+                    return total;
+                }
+                Stage::Held(_) | Stage::Dialling(_) => break,
+                Stage::Ended(_) => return total,
+            }
+        }
+        total.saturating_sub(input.len())
+    }
+
+    #[inline]
+    fn landing<'s>(&mut self, session: &'s mut Self::Session) -> Option<&'s mut [u8]> {
+        match &mut session.stage {
+            Stage::Socket(protocol) => protocol.landing(&mut self.shared.space),
+            Stage::Opening(_)
+            | Stage::Held(_)
+            | Stage::Dialling(_)
+            | Stage::Calling(_)
+            | Stage::Raw
+            | Stage::Ended(_) => None,
+        }
+    }
+
+    fn landed(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, count: usize) {
+        let heard = Moment::of(io.now());
+        if let Some(session) = io.session(id) {
+            (session.heard, session.probed) = (heard, false);
+        }
+        self.converse_landed(io, id, count);
+    }
+
+    fn connected(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
+        self.call(io, id);
+    }
+
+    fn end_of_stream(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
+        let Some(session) = io.session(id) else { return };
+        if matches!(session.stage, Stage::Raw) {
+            let (handler, mut cx) = self.context(io);
+            return handler.on_end(&mut cx, id);
+        }
+        self.end(io, id, Reason::EndOfStream);
+    }
+
+    fn drained(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, drain: Drain) {
+        self.send_late_pong(io, id);
+        if drain == Drain::Crossed {
+            let (handler, mut cx) = self.context(io);
+            handler.on_drain(&mut cx, id);
+        }
+    }
+
+    fn deadline(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
+        match io.session(id).map(|session| &session.stage) {
+            Some(Stage::Opening(_) | Stage::Held(_)) => self.cut(io, id, Timeout::Opening),
+            Some(Stage::Dialling(_) | Stage::Calling(_)) => self.cut(io, id, Timeout::Connect),
+            Some(Stage::Socket(_) | Stage::Raw) => self.overdue(io, id),
+            Some(Stage::Ended(_)) | None => {}
+        }
+    }
+
+    fn timer(&mut self, io: &mut Io<'_, Self::Session>, timer: TimerKey, token: u64) {
+        let (handler, mut cx) = self.context(io);
+        if cx.shared.grace == Some(timer) {
+            return shutdown::end(&mut cx);
+        }
+        handler.on_timer(&mut cx, token);
+    }
+
+    fn woken(&mut self, io: &mut Io<'_, Self::Session>) {
+        self.take_posts(io);
+        match self.shared.wish.take() {
+            Some(Ending::Graceful(grace)) => shutdown::begin(&mut self.context(io).1, grace),
+            Some(Ending::Now) => io.stop(),
+            None => {}
+        }
+    }
+
+    fn deferred(&mut self, io: &mut Io<'_, Self::Session>) {
+        for id in std::mem::take(&mut self.shared.accepted) {
+            if io.session(id).is_some_and(|session| session.met == Met::Open) {
+                self.open_to_handler(io, id);
+            }
+        }
+    }
+
+    fn listener_failed(
+        &mut self,
+        io: &mut Io<'_, Self::Session>,
+        id: ListenerId,
+        addr: &Addr,
+        error: io::Error,
+    ) {
+        self.shared.unbind(id);
+        let (handler, mut cx) = self.context(io);
+        handler.on_listener_error(&mut cx, addr, &error);
+    }
+
+    fn closed(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, end: End) {
+        let Some(session) = io.session(id) else { return };
+        let met = session.met;
+        let found = match std::mem::replace(&mut session.stage, Stage::Ended(None)) {
+            Stage::Ended(reason) => reason.map(|reason| *reason),
+            stage => {
+                self.shared.left(stage);
+                None
+            }
+        };
+        if matches!(met, Met::Held | Met::Open) {
+            let closed = Closed::new(end, found);
+            let (handler, mut cx) = self.context(io);
+            handler.on_close(&mut cx, id, &closed);
+        }
+        if let Some(session) = io.session(id) {
+            session.met = Met::Closed;
+        }
+    }
+}
+
+/// Fewer openings than this are not worth a look through all of them.
+const LEAST_OPENINGS: usize = 64;
