@@ -1,0 +1,168 @@
+//! Clients that others wrote talk to the release build of the `echo` example: Python's `websockets` and Node's `ws`.
+//!
+//! The clients are installed below `target/interop/` by the tests. Each case of `interop/python.py` and
+//! `interop/node.mjs` is a test here; they all talk to one server process. Where the tools are missing, the cases are
+//! reported as ignored and a line says why; with `CI=true` they fail instead.
+#![expect(clippy::unwrap_used, reason = "a harness of tests fails the test")]
+
+mod support;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use support::{Echo, build_directory, echo_program, is_ci, skipped};
+
+/// What the cases of both clients were written for.
+const WEBSOCKETS: &str = "17.4";
+const WS: &str = "8.23.0";
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let server: Arc<OnceLock<Echo>> = Arc::default();
+    let mut trials = Vec::new();
+    for (name, client) in [("python", python()), ("node", node())] {
+        match client {
+            Ok(client) => trials.extend(client.trials(name, &server)),
+            Err(why) => trials.push(missing(name, why)),
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(server);
+    conclusion.exit();
+}
+
+/// Stands for the cases of a client that is not to be had.
+fn missing(name: &str, why: String) -> Trial {
+    if !is_ci() {
+        skipped(&format!("the cases of the {name} client"), &why);
+    }
+    let fail = move || Err(Failed::from(why));
+    Trial::test(format!("{name}::is_installed"), fail).with_ignored_flag(!is_ci())
+}
+
+/// A client program that knows its cases.
+struct Client {
+    command: Vec<OsString>,
+    /// Of each case that ran: what went wrong, if anything did.
+    outcomes: OnceLock<HashMap<String, Result<(), String>>>,
+}
+
+impl Client {
+    fn new(command: impl IntoIterator<Item = OsString>) -> Self {
+        Client { command: command.into_iter().collect(), outcomes: OnceLock::new() }
+    }
+
+    fn trials(self, name: &str, server: &Arc<OnceLock<Echo>>) -> Vec<Trial> {
+        let cases = output(self.command().arg("--list")).unwrap();
+        let client = Arc::new(self);
+        let trial = |case: &str| {
+            let (client, server, case) = (Arc::clone(&client), Arc::clone(server), case.to_owned());
+            Trial::test(format!("{name}::{case}"), move || client.outcome(&server, &case))
+        };
+        cases.lines().map(trial).collect()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]).stdin(Stdio::null());
+        command
+    }
+
+    fn outcome(&self, server: &OnceLock<Echo>, case: &str) -> Result<(), Failed> {
+        let outcomes = self.outcomes.get_or_init(|| self.run(server.get_or_init(|| Echo::start(&[]))));
+        let outcome = outcomes.get(case).cloned();
+        outcome
+            .unwrap_or_else(|| Err("the client ended before it came to this case".into()))
+            .map_err(Failed::from)
+    }
+
+    fn run(&self, server: &Echo) -> HashMap<String, Result<(), String>> {
+        let mut command = self.command();
+        command.arg("--echo").arg(echo_program()).arg("--tcp").arg(server.tcp.to_string());
+        // What it printed before it failed counts; what it did not come to fails by itself.
+        let printed = command.arg("--unix").arg(&server.unix).stderr(Stdio::inherit()).output().unwrap();
+        let lines = String::from_utf8_lossy(&printed.stdout).into_owned();
+        let outcomes = lines.lines().filter_map(|line| {
+            let (outcome, (case, what)) =
+                line.split_once('\t').map(|(a, b)| Some((a, b.split_once('\t')?)))??;
+            Some((case.to_owned(), if outcome == "ok" { Ok(()) } else { Err(what.to_owned()) }))
+        });
+        outcomes.collect()
+    }
+}
+
+/// A virtual environment with the library of that version.
+fn python() -> Result<Client, String> {
+    let system = system("python3")?;
+    let is_new = "import sys; sys.exit(sys.version_info < (3, 11))";
+    output(Command::new(&system).args(["-c", is_new])).map_err(|_| "Python is older than 3.11".to_owned())?;
+    let home = installed(&format!("websockets-{WEBSOCKETS}"), |home| {
+        output(Command::new(&system).args(["-m", "venv"]).arg(home))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        output(Command::new(home.join("bin/python")).args(pip).arg(format!("websockets=={WEBSOCKETS}")))
+    })?;
+    Ok(Client::new([home.join("bin/python").into(), script("python.py")]))
+}
+
+/// A directory with the library of that version.
+fn node() -> Result<Client, String> {
+    let (node, npm) = (system("node")?, system("npm")?);
+    let home = installed(&format!("ws-{WS}"), |home| {
+        std::fs::create_dir_all(home).unwrap();
+        let options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"];
+        output(
+            Command::new(npm).arg("install").args(options).arg("--prefix").arg(home).arg(format!("ws@{WS}")),
+        )
+    })?;
+    Ok(Client::new([node, script("node.mjs"), "--modules".into(), home.into()]))
+}
+
+/// The directory of this name below `target/interop/`, which exists only once `install` was done there.
+fn installed(name: &str, install: impl FnOnce(&Path) -> Result<String, String>) -> Result<PathBuf, String> {
+    let home = build_directory().join("interop").join(name);
+    let mark = home.join("installed");
+    if !mark.exists() {
+        let _ = std::fs::remove_dir_all(&home);
+        std::fs::create_dir_all(home.parent().unwrap()).unwrap();
+        install(&home)?;
+        std::fs::write(mark, "").unwrap();
+    }
+    Ok(home)
+}
+
+fn script(name: &str) -> OsString {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name).into()
+}
+
+/// A program that runs.
+fn system(program: &str) -> Result<OsString, String> {
+    output(Command::new(program).arg("--version")).map(|_| program.into())
+}
+
+/// What a command printed, or why it failed; it is given a few minutes.
+fn output(command: &mut Command) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.map_err(|error| format!("{program} does not run: {error}"))?;
+    let process = child.id();
+    let (done, waits) = std::sync::mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if waits.recv_timeout(Duration::from_secs(240)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-s", "KILL", &process.to_string()]).status();
+        }
+    });
+    let output = child.wait_with_output().map_err(|error| format!("{program}: {error}"));
+    drop(done);
+    watch.join().unwrap();
+    let output = output?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{program} failed ({}): {}", output.status, said.trim()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
