@@ -1,5 +1,6 @@
 //! L4, how a connection ended, as its handler is told: values only.
 
+use std::fmt;
 use std::io;
 
 use crate::net::NetError;
@@ -42,6 +43,42 @@ pub enum Reason {
     Refused(HandshakeFailure),
     /// The stream failed.
     Lost(io::Error),
+}
+
+impl Reason {
+    /// Whether something went wrong, rather than to its end.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        !matches!(self, Self::Handshake { .. } | Self::EndOfStream | Self::Finished | Self::Aborted)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handshake { by, frame } => {
+                let who = if *by == Side::Local { "here" } else { "by the peer" };
+                match frame {
+                    Some(frame) => write!(f, "closed {who} ({}) {}", frame.code(), frame.reason()),
+                    None => write!(f, "closed {who}"),
+                }
+            }
+            Self::Protocol(error) => write!(f, "the peer broke the protocol: {error}"),
+            Self::EndOfStream => f.write_str("the peer ended the stream"),
+            Self::Finished => f.write_str("finished"),
+            Self::TimedOut(timeout) => f.write_str(match timeout {
+                Timeout::Connect => "the server did not answer in time",
+                Timeout::Opening => "the opening handshake took too long",
+                Timeout::Idle => "the peer was silent for too long",
+                Timeout::Close => "the peer did not answer our close in time",
+                Timeout::Write => "the peer took nothing for too long",
+            }),
+            Self::Aborted => f.write_str("cut off"),
+            Self::NotConnected(error) => write!(f, "not connected: {error}"),
+            Self::Refused(failure) => write!(f, "the server refused: {failure}"),
+            Self::Lost(error) => write!(f, "the connection broke: {error}"),
+        }
+    }
 }
 
 /// One end of a connection.

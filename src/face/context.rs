@@ -235,6 +235,15 @@ impl<H: Handler> Context<'_, H> {
         self.end(id, None);
     }
 
+    /// Sends no more on a raw connection, but goes on receiving: the peer reads the end of the stream once everything is
+    /// flushed. When the peer's own end has been read, the connection is over. On a WebSocket it does nothing; see
+    /// [`Context::close`].
+    pub fn finish_writing(&mut self, id: ConnId) {
+        if matches!(self.io.session(id).map(|session| &session.stage), Some(Stage::Raw)) {
+            self.io.finish_writing(id);
+        }
+    }
+
     /// Ends a connection at once, by a reset; what is queued is lost.
     pub fn abort(&mut self, id: ConnId) {
         self.io.abort(id);
@@ -277,10 +286,23 @@ impl<H: Handler> Context<'_, H> {
         self.decide_respond(id, response)
     }
 
+    /// Whether a connection's queue has met its high-water mark; then [`Handler::on_drain`] will tell when it is at the
+    /// low one. For whoever feeds it from elsewhere and should stop for that long.
+    #[must_use]
+    pub fn is_choked(&self, id: ConnId) -> bool {
+        self.io.is_choked(id)
+    }
+
     /// Bytes accepted for a connection that the kernel has not taken yet.
     #[must_use]
     pub fn pending(&self, id: ConnId) -> usize {
         self.io.pending(id)
+    }
+
+    /// Whether a connection is an open WebSocket.
+    #[must_use]
+    pub fn is_websocket(&self, id: ConnId) -> bool {
+        self.io.peek(id).is_some_and(|session| matches!(session.stage, Stage::Socket(_)))
     }
 
     /// Who is on the other side. Asks the system each time.

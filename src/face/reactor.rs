@@ -126,6 +126,13 @@ impl<H: Handler, S: System> Reactor<H, S> {
         self.inner.next_deadline()
     }
 
+    /// How long a foreign loop may wait before it runs a turn although there is no event; `None` for as long as it likes.
+    /// Reads the clock.
+    #[must_use]
+    pub fn next_wait(&self) -> Option<Duration> {
+        self.next_deadline().map(|at| at.since(self.inner.system().now()))
+    }
+
     /// The descriptor that becomes readable when a turn has events, to wait for it in another loop.
     #[must_use]
     pub fn as_raw_fd(&self) -> Option<RawFd> {

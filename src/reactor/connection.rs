@@ -77,6 +77,10 @@ impl Flags {
     /// The peer took bytes since the stall timer was armed.
     pub(super) const PROGRESSED: Self = Self(1 << 11);
 
+    /// Nothing more will be sent: the write side is shut once the queue is empty, while reading goes on.
+    pub(super) const LAST_SENT: Self = Self(1 << 14);
+    /// The write side is shut.
+    pub(super) const SHUT: Self = Self(1 << 15);
     /// A finished connection leaves it to the peer to close first.
     pub(super) const YIELDS: Self = Self(1 << 13);
     /// The peer has closed both directions: nothing that is sent can arrive.

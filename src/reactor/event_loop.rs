@@ -287,6 +287,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
                 }
                 let io = &mut Io { core: &mut self.core, system: &mut self.system };
                 self.driver.end_of_stream(io, ConnId(key));
+                self.core.mark_dirty(key);
                 None
             }
             Ok(count) => {

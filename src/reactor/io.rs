@@ -114,6 +114,9 @@ impl<P> Io<'_, P> {
             Phase::Dialling | Phase::Finishing => return Err(SendError::Closing),
             Phase::Lingering | Phase::Dead => return Err(SendError::Gone),
         }
+        if connection.flags.has(Flags::LAST_SENT) {
+            return Err(SendError::Closing);
+        }
         let pending = connection.pending();
         if bound == Bound::Kept && pending.saturating_add(size) > limit {
             return self.send_beyond(id, head, payload);
@@ -205,6 +208,12 @@ impl<P> Io<'_, P> {
         self.core.connections.get(id.0).is_some_and(Connection::listens)
     }
 
+    /// Whether the queue has met its high-water mark and has not come down to the low one.
+    #[must_use]
+    pub fn is_choked(&self, id: ConnId) -> bool {
+        self.core.connections.get(id.0).is_some_and(|connection| connection.flags.has(Flags::CHOKED))
+    }
+
     /// Whether the peer has said that it will send no more, though its last bytes may not have been read.
     #[must_use]
     pub fn has_left(&self, id: ConnId) -> bool {
@@ -228,6 +237,16 @@ impl<P> Io<'_, P> {
         connection.trim();
         self.core.set_deadline(id.0, None);
         self.core.mark_dirty(id.0);
+    }
+
+    /// Sends no more, but goes on receiving: once the queue is flushed the write side is shut, and the peer reads the end
+    /// of the stream. When the peer's own end is read as well, the connection is finished.
+    pub fn finish_writing(&mut self, id: ConnId) {
+        let Some(connection) = self.core.connections.get_mut(id.0) else { return };
+        if connection.phase == Phase::Open {
+            connection.flags.set(Flags::LAST_SENT);
+            self.core.mark_dirty(id.0);
+        }
     }
 
     /// As [`Io::finish`], but leaves it to the peer to close first, with the same bound: who closes first keeps the

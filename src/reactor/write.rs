@@ -74,8 +74,14 @@ pub(super) fn settle<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, 
     if connection.staged.len() > 0 {
         flush(core, system, key, &[], &[]);
     }
-    let Some(connection) = core.connections.get(key) else { return };
-    if connection.phase == Phase::Finishing && connection.pending() == 0 {
+    let Some(connection) = core.connections.get_mut(key) else { return };
+    if connection.pending() > 0 {
+        return;
+    }
+    if connection.phase == Phase::Open && connection.flags.has(Flags::LAST_SENT) {
+        return half_close(core, system, key);
+    }
+    if connection.phase == Phase::Finishing {
         if connection.flags.has(Flags::YIELDS) {
             return core.linger(key);
         }
@@ -84,5 +90,19 @@ pub(super) fn settle<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, 
             // The peer is gone already (R54): all was sent, so this is an end and no failure.
             Err(_) => core.kill(key, Cause::Finished, Cut::Clean),
         }
+    }
+}
+
+/// Shuts the write side of a connection that goes on receiving; where the peer has ended too, that was all.
+#[cold]
+fn half_close<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key) {
+    let Some(connection) = core.connections.get_mut(key) else { return };
+    if !connection.flags.has(Flags::SHUT) {
+        connection.flags.set(Flags::SHUT);
+        // Where the peer is gone already, a receive tells (R54).
+        let _ = system.shutdown_write(connection.socket);
+    }
+    if connection.flags.has(Flags::ENDED) {
+        core.linger(key);
     }
 }

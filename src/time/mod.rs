@@ -1,6 +1,9 @@
 //! L0, points in time: knows no clock; whoever owns one says what the time is.
 
+mod backoff;
 pub mod wheel;
+
+pub use backoff::Backoff;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,0 +1,179 @@
+//! Every example, run as its header says, and talked to.
+#![cfg(feature = "net")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Where the examples lie, built with the profile of this test.
+fn examples() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        let release = !cfg!(debug_assertions);
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--examples", "--manifest-path"]);
+        build.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).arg("--target-dir").arg(target);
+        build.args(release.then_some("--release"));
+        assert!(build.status().unwrap().success(), "the examples do not build");
+        target.join(if release { "release" } else { "debug" }).join("examples")
+    })
+}
+
+/// A running example, killed in the end.
+struct Example {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Example {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(examples().join(name));
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().unwrap();
+        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, input, output }
+    }
+
+    /// A server on a free port, and where it listens.
+    fn server(name: &str, arguments: &[&str]) -> (Self, String) {
+        let mut example = Self::start(name, arguments);
+        let line = example.line();
+        let addr = line.rsplit_once(' ').unwrap().1;
+        let addr = addr.rsplit_once("//").map_or(addr, |(_, addr)| addr).to_owned();
+        (example, addr)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the example ended");
+        line.trim_end().to_owned()
+    }
+
+    fn say(&mut self, text: &str) {
+        self.input.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Ends its input, and answers with the rest of its output; it has to end well.
+    fn finish(mut self) -> String {
+        drop(self.input.take());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        rest
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn client_sends_lines_to_echo_and_prints_what_comes_back() {
+    let (_echo, addr) = Example::server("echo", &["127.0.0.1:0"]);
+    let mut client = Example::start("client", &[&format!("ws://{addr}/")]);
+    client.say("hello\n");
+    assert_eq!(client.line(), "hello");
+    client.say("мир\n");
+    assert_eq!(client.line(), "мир");
+    assert_eq!(client.finish(), "");
+}
+
+#[test]
+fn client_comes_back_when_it_is_told_to() {
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut client = Example::start("client", &["--reconnect", &format!("ws://{addr}/")]);
+    client.say("patient\n");
+    std::thread::sleep(Duration::from_millis(300));
+    let (echo, _) = Example::server("echo", &[&addr]);
+    assert_eq!(client.line(), "patient");
+    drop(echo);
+    let _echo = Example::server("echo", &[&addr]);
+    client.say("again\n");
+    assert_eq!(client.line(), "again");
+}
+
+#[test]
+fn client_says_what_is_wrong_and_ends() {
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut command = Command::new(examples().join("client"));
+    let output = command.arg(format!("ws://{addr}/")).stdin(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("nobody listens") || said.contains("refused"), "{said}");
+    assert!(said.contains(&addr), "{said}");
+}
+
+#[test]
+fn proxy_bridges_websocket_to_bytes() {
+    let (_service, service) = Example::server("tcp_echo", &["127.0.0.1:0"]);
+    let (_proxy, addr) = Example::server("proxy", &["127.0.0.1:0", &format!("tcp://{service}")]);
+    let mut client = Example::start("client", &[&format!("ws://{addr}/")]);
+    client.say("hello\n");
+    assert_eq!(client.line(), "[68, 65, 6c, 6c, 6f]", "bytes come back as a binary message");
+    assert_eq!(client.finish(), "");
+}
+
+#[test]
+fn proxy_bridges_bytes_to_websocket() {
+    let (_echo, echo) = Example::server("echo", &["127.0.0.1:0"]);
+    let (_proxy, addr) = Example::server("proxy", &["--raw", "127.0.0.1:0", &format!("ws://{echo}/")]);
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.write_all(b"hello").unwrap();
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"hello");
+}
+
+#[test]
+fn proxy_carries_much_to_a_slow_reader_and_passes_a_half_close_on() {
+    let (_service, service) = Example::server("tcp_echo", &["127.0.0.1:0"]);
+    let (_proxy, addr) = Example::server("proxy", &["--raw", "127.0.0.1:0", &format!("tcp://{service}")]);
+    let sent: Vec<u8> =
+        (0..8u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0]).collect();
+    let mut stream = TcpStream::connect(addr).unwrap();
+    let mut writer = stream.try_clone().unwrap();
+    let bytes = sent.clone();
+    let writing = std::thread::spawn(move || {
+        writer.write_all(&bytes).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
+    });
+    std::thread::sleep(Duration::from_millis(500)); // nothing is read yet: everything in between has to wait
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).unwrap();
+    writing.join().unwrap();
+    assert_eq!(got.len(), sent.len());
+    assert!(got == sent, "byte for byte");
+}
+
+#[test]
+fn embed_echoes_from_inside_a_foreign_loop() {
+    let (_embed, addr) = Example::server("embed", &["127.0.0.1:0"]);
+    let mut client = Example::start("client", &[&format!("ws://{addr}/")]);
+    client.say("hello\n");
+    assert_eq!(client.line(), "hello");
+}
+
+#[test]
+fn remote_gives_the_ticks_of_another_thread_to_everybody() {
+    let (_remote, addr) = Example::server("remote", &["127.0.0.1:0"]);
+    let mut clients = [(); 3].map(|()| Example::start("client", &[&format!("ws://{addr}/")]));
+    for client in &mut clients {
+        let first: u64 = client.line().strip_prefix("tick ").unwrap().parse().unwrap();
+        assert_eq!(client.line(), format!("tick {}", first + 1));
+    }
+}
+
+#[test]
+fn timers_beat_are_cancelled_and_end() {
+    let said = Example::start("timers", &[]).finish();
+    assert!(said.contains("cancelled: true") && !said.contains("never printed"), "{said}");
+    assert!(said.contains("the end, after 4 beats"), "{said}");
+}
