@@ -13,16 +13,17 @@ from pathlib import Path
 from . import install, report, subject
 from .cases import select
 from .children import together
-from .options import parse
+from .options import OUR_CLIENT, parse
+from .ports import HOST
 from .progress import Progress
-from .tools import Kosoku, Wstest
+from .tools import CLIENT, SERVER, KosokuAsClient, KosokuAsServer, WstestAsClient, WstestAsServer
 from .trouble import Trouble
 from .verdict import judge, load_faults, load_golden
 from .work import Work
 
 HERE = Path(__file__).resolve().parent.parent
 ROOT = HERE.parent
-SERVER_GOLDEN = HERE / "golden-server.tsv"
+GOLDEN = {SERVER: HERE / "golden-server.tsv", CLIENT: HERE / "golden-client.tsv"}
 QUICK_FAULTS = HERE / "quick-faults.tsv"
 
 PASSED = 0
@@ -63,45 +64,58 @@ async def _until_signal(run, caught):
 async def _run(options):
     target = Path(ROOT, os.environ.get("CARGO_TARGET_DIR", "target"))
     folder = target / "autobahn"
+    role = SERVER if options.client is None else CLIENT
     with _Lock(folder):
-        golden = load_golden(SERVER_GOLDEN)
+        golden = load_golden(GOLDEN[role])
         cases = select(golden, options.cases)
-        tool, faults = await _tool(options, folder / "tools")
-        directory = folder / ("quick" if options.quick else "server")
+        tool, faults = await _tool(options, role, folder / "tools")
+        directory = folder / (f"quick-{role}" if options.quick else role)
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        async with await _subject(options, target, directory) as server:
-            _say(f"{len(cases)} cases against {server.url}, {options.jobs} at once, {tool.title}")
+        async with await _subject(options, target, directory) as tested:
+            _say(f"{len(cases)} cases against {tested.title}, {options.jobs} at once, {tool.title}")
             begin = time.monotonic()
-            work = await _work(options, tool, cases, server, directory)
+            work = await _work(options, tool, cases, tested, directory)
             took = time.monotonic() - begin
         expected = {case: golden[case] for case in cases}
         judgement = judge(expected, work.outcomes, faults)
-        return _tell(judgement, work.reasons, directory, [server.url, tool.title, f"{took:.0f} s"])
+        return _tell(judgement, work.reasons, role, directory, [tested.title, tool.title, f"{took:.0f} s"])
 
 
-async def _tool(options, folder):
+async def _tool(options, role, folder):
+    """The tool, which takes the other role."""
     if options.quick:
+        kind = KosokuAsClient if role == SERVER else KosokuAsServer
         program = await install.kosoku(folder, _say)
-        return Kosoku(program, f"the quick tool {install.KOSOKU}"), load_faults(QUICK_FAULTS)
-    return Wstest(await install.wstest(folder, _say)), {}
+        return kind(program, f"the quick tool {install.KOSOKU}"), load_faults(QUICK_FAULTS)
+    kind = WstestAsClient if role == SERVER else WstestAsServer
+    return kind(await install.wstest(folder, _say)), {}
 
 
 async def _subject(options, target, directory):
     if options.url is not None:
         return subject.already_running(options.url)
+    if options.client:
+        words = subject.words_of("--client", options.client, subject.CLIENT_PLACES)
+        return subject.started_per_batch(words[0], words)
+    build_log = directory / "build.log"
+    if options.client == OUR_CLIENT:
+        program = await subject.build_example(ROOT, target, "autobahn_client", build_log, _say)
+        return subject.started_per_batch("our client", [program, "--update-reports", *subject.CLIENT_PLACES])
     log = directory / "server.log"
     if options.server is not None:
-        return subject.running(subject.words_of(options.server), log)
-    program = await subject.build_example(ROOT, target, directory / "build.log", _say)
-    return subject.running([program, f"{subject.HOST}:{{port}}"], log)
+        return subject.running(subject.words_of("--server", options.server, subject.SERVER_PLACES), log)
+    program = await subject.build_example(ROOT, target, "echo", build_log, _say)
+    return subject.running([program, f"{HOST}:{{port}}"], log)
 
 
-async def _work(options, tool, cases, server, directory):
-    """Runs the cases until they are done, the server ends or the time is over. What has a verdict by then counts."""
+async def _work(options, tool, cases, tested, directory):
+    """Runs the cases until they are done, a server under test ends or the time is over. What has a verdict by then
+    counts.
+    """
     progress = Progress(cases, sys.stdout)
-    work = Work(tool, server.url, directory, progress)
-    running = together(work.run(cases, options.jobs), server.watch(), progress.show(), until=asyncio.FIRST_COMPLETED)
+    work = Work(tool, tested, directory, progress)
+    running = together(work.run(cases, options.jobs), tested.watch(), progress.show(), until=asyncio.FIRST_COMPLETED)
     try:
         await asyncio.wait_for(running, options.minutes * 60)
     except asyncio.TimeoutError:
@@ -113,10 +127,10 @@ async def _work(options, tool, cases, server, directory):
     return work
 
 
-def _tell(judgement, reasons, directory, facts):
+def _tell(judgement, reasons, role, directory, facts):
     page = directory / "index.html"
-    report.write_index_json(directory / "index.json", judgement)
-    report.write_index_html(page, judgement, facts)
+    report.write_index_json(directory / "index.json", judgement, role)
+    report.write_index_html(page, judgement, role, facts)
     text = report.findings_text(judgement, reasons)
     if text:
         print(text)

@@ -6,17 +6,26 @@ from dataclasses import dataclass
 from typing import Optional
 
 DESCRIPTION = """\
-Runs the 517 cases of the Autobahn test suite against our echo server, and compares every verdict with the golden file.
+Runs the 517 cases of the Autobahn test suite against our echo server, or against our client, and compares every
+verdict with the golden file.
 
 Exit code 0: all verdicts are as they must be. 1: some are not. 2: the run could not be done."""
 
 EXAMPLES = """\
 examples:
   autobahn/run                                  all cases, the official tool
-  autobahn/run --quick                          all cases, the quick tool
+  autobahn/run --client                         the same for the client role
+  autobahn/run --quick                          all cases, the quick tool; with --client too
   autobahn/run --cases '1.*,9.1.*,12.1.18'      some cases
   autobahn/run --server 'my-server --port {port}'
-  autobahn/run --url ws://127.0.0.1:9001"""
+  autobahn/run --url ws://127.0.0.1:9001
+  autobahn/run --client 'my-client {addr} {agent} {cases}'"""
+
+# What `--client` alone stands for.
+OUR_CLIENT = ""
+
+CLIENT_HELP = """test our client, or another one: its command, with {addr}, {agent} and {cases} in it, which runs the
+cases of these numbers, then asks for /updateReports and ends with exit code 0"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class Options:
     quick: bool
     server: Optional[str]
     url: Optional[str]
+    client: Optional[str]
     self_test: bool
 
 
@@ -40,10 +50,11 @@ def parse(arguments) -> Options:
     parser.add_argument("--cases", default="*", metavar="LIST", help="ids and globs, separated by commas (default: *)")
     parser.add_argument("--jobs", type=_positive, default=_cores(), metavar="N", help="cases at once (default: cores)")
     parser.add_argument("--timeout", type=float, default=45.0, metavar="MINUTES", help="bound of the run (default: 45)")
-    server = parser.add_mutually_exclusive_group()
-    server.add_argument("--server", metavar="COMMAND", help="test another server: its command, with {port} in it")
-    server.add_argument("--url", metavar="URL", help="test a server that runs already")
-    parser.add_argument("--self-test", action="store_true", help="test this harness itself, without any server")
+    subject = parser.add_mutually_exclusive_group()
+    subject.add_argument("--server", metavar="COMMAND", help="test another server: its command, with {port} in it")
+    subject.add_argument("--url", metavar="URL", help="test a server that runs already")
+    subject.add_argument("--client", nargs="?", const=OUR_CLIENT, metavar="COMMAND", help=CLIENT_HELP)
+    parser.add_argument("--self-test", action="store_true", help="test this harness itself, and nothing else")
     parsed = parser.parse_args(arguments)
     return Options(
         cases=parsed.cases,
@@ -52,6 +63,7 @@ def parse(arguments) -> Options:
         quick=parsed.quick,
         server=parsed.server,
         url=parsed.url,
+        client=parsed.client,
         self_test=parsed.self_test,
     )
 

@@ -6,7 +6,6 @@ import os
 import re
 import textwrap
 
-from .tools import AGENT
 from .verdict import TOOL_FAULT
 
 WIDTH = 110
@@ -25,8 +24,6 @@ CATEGORIES = {
     "13": "Compression: different parameters",
 }
 
-HEADING = "Autobahn test suite: a server under test"
-
 STYLE = """\
 body { font: 15px/1.4 sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; width: 100% } td, th { padding: .2em .6em; text-align: left; vertical-align: top }
@@ -35,17 +32,18 @@ tr { border-bottom: 1px solid #ddd } h2 { margin-top: 2em }
 .failed { background: #fbb } .tool-fault { background: #ddd }"""
 
 
-def write_index_json(path, judgement):
+def write_index_json(path, judgement, agent):
     """Writes all outcomes as the suite would have, had it run all cases in one process."""
     lines = {finding.case: _index_line(finding.got) for finding in judgement.findings if finding.got is not None}
-    path.write_text(json.dumps({AGENT: lines}, indent=3) + "\n", "utf-8")
+    path.write_text(json.dumps({agent: lines}, indent=3) + "\n", "utf-8")
 
 
-def write_index_html(path, judgement, facts):
+def write_index_html(path, judgement, agent, facts):
     """Writes one page: the summary, the facts of the run, what failed, and all cases with links to their own pages."""
+    heading = f"Autobahn test suite: a {html.escape(agent)} under test"
     told = "".join(f"<li>{html.escape(fact)}</li>" for fact in facts)
-    parts = [f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{HEADING}</title><style>{STYLE}</style>"]
-    parts.append(f"<h1>{HEADING}</h1><p><b>{html.escape(judgement.summary())}</b></p><ul>{told}</ul>")
+    parts = [f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{heading}</title><style>{STYLE}</style>"]
+    parts.append(f"<h1>{heading}</h1><p><b>{html.escape(judgement.summary())}</b></p><ul>{told}</ul>")
     if judgement.failures:
         parts.append("<h2>Not as expected</h2>" + _table(path.parent, judgement.failures))
     for number, name in CATEGORIES.items():

@@ -1,24 +1,29 @@
-"""The server under test: our own example, another command, or one that runs already. Knows processes, no test cases."""
+"""What is under test: a server, our own example, another command or one that runs already; or a client, our own or
+another command. Knows processes, no test cases.
+"""
 
 import asyncio
 import contextlib
 import shlex
-import socket
 from urllib.parse import urlsplit
 
-from .children import child, finish, tail
+from .children import child, finish, tail, together
+from .ports import HOST, free_port, until_accepting
 from .trouble import Trouble
 
 BUILD_SECONDS = 1800.0
 START_SECONDS = 20.0
-HOST = "127.0.0.1"
+# What the commands of other subjects must contain, so that they can be told where to go and what to do.
+SERVER_PLACES = ("{port}",)
+CLIENT_PLACES = ("{addr}", "{agent}", "{cases}")
 
 
-class Subject:
+class Server:
     """A server that answers at `url`, for as long as `watch` does not end."""
 
     def __init__(self, url, process=None, log=None):
         self.url = url
+        self.title = url
         self._process = process
         self._log = log
 
@@ -30,22 +35,40 @@ class Subject:
         raise Trouble(f"the server under test ended with exit code {code}; its last lines:\n{tail(self._log)}")
 
 
-async def build_example(root, target, log, say):
-    """Builds our echo server as it is locked, and returns the path of the program."""
-    say("building the echo example")
-    await finish(["cargo", "build", "--release", "--locked", "--example", "echo"], log, BUILD_SECONDS, cwd=root)
-    return target / "release/examples/echo"
+class Client:
+    """A client that is started for each batch of cases: it runs them one after the other, has the reports written, and
+    ends.
+    """
+
+    def __init__(self, title, command):
+        self.title = title
+        self._command = command
+
+    def words(self, addr, agent, cases):
+        """The command that runs the cases of these numbers."""
+        values = dict(zip(CLIENT_PLACES, (addr, agent, ",".join(map(str, cases)))))
+        return [_filled(word, values) for word in self._command]
+
+    async def watch(self):
+        """Between two batches there is nothing that could end."""
+        await asyncio.get_running_loop().create_future()
+
+
+async def build_example(root, target, name, log, say):
+    """Builds one of our examples as it is locked, and returns the path of the program."""
+    say(f"building the example {name}")
+    await finish(["cargo", "build", "--release", "--locked", "--example", name], log, BUILD_SECONDS, cwd=root)
+    return target / "release/examples" / name
 
 
 @contextlib.asynccontextmanager
 async def running(command, log):
     """Starts a server and waits until it accepts connections. `{port}` in the command becomes a free port."""
-    port = _free_port()
-    words = [str(word).replace("{port}", str(port)) for word in command]
-    async with child(words, log) as process:
-        subject = Subject(f"ws://{HOST}:{port}", process, log)
-        await _until_accepting(subject, HOST, port)
-        yield subject
+    port = free_port()
+    async with child([_filled(word, {"{port}": str(port)}) for word in command], log) as process:
+        server = Server(f"ws://{HOST}:{port}", process, log)
+        await _until_accepting(server, HOST, port)
+        yield server
 
 
 @contextlib.asynccontextmanager
@@ -54,39 +77,35 @@ async def already_running(url):
     parts = urlsplit(url)
     if parts.scheme != "ws" or not parts.hostname:
         raise Trouble(f"--url: not ws://host:port: {url}")
-    subject = Subject(url)
-    await _until_accepting(subject, parts.hostname, parts.port or 80)
-    yield subject
+    server = Server(url)
+    await _until_accepting(server, parts.hostname, parts.port or 80)
+    yield server
 
 
-def words_of(command):
-    """Splits a command line as a shell would; without `{port}` nobody could tell the server where to listen."""
-    if "{port}" not in command:
-        raise Trouble("--server: the command must contain {port}")
+@contextlib.asynccontextmanager
+async def started_per_batch(title, command):
+    """A client, of which nothing runs yet."""
+    yield Client(title, command)
+
+
+def words_of(option, command, places):
+    """Splits a command line as a shell would; one that lacks a place could not be told what to do."""
+    missing = [place for place in places if place not in command]
+    if missing:
+        raise Trouble(f"{option}: the command must contain {' and '.join(missing)}")
     return shlex.split(command)
 
 
-def _free_port():
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return listener.getsockname()[1]
+def _filled(word, values):
+    word = str(word)
+    for place, value in values.items():
+        word = word.replace(place, value)
+    return word
 
 
-async def _until_accepting(subject, host, port):
-    end = asyncio.get_running_loop().time() + START_SECONDS
-    while not await _accepts(host, port):
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(subject.watch(), 0.1)
-        if asyncio.get_running_loop().time() > end:
-            raise Trouble(f"nothing accepts connections at {host}:{port} after {START_SECONDS:.0f} s")
-
-
-async def _accepts(host, port):
+async def _until_accepting(server, host, port):
+    accepting = together(until_accepting(host, port), server.watch(), until=asyncio.FIRST_COMPLETED)
     try:
-        _, writer = await asyncio.open_connection(host, port)
-    except OSError:
-        return False
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-    return True
+        await asyncio.wait_for(accepting, START_SECONDS)
+    except asyncio.TimeoutError:
+        raise Trouble(f"nothing accepts connections at {host}:{port} after {START_SECONDS:.0f} s") from None

@@ -25,12 +25,12 @@ class Work:
     is what each worker was at when it was last heard of.
     """
 
-    def __init__(self, tool, url, directory, progress):
+    def __init__(self, tool, subject, directory, progress):
         self.outcomes = {}
         self.reasons = {}
         self.under_way = {}
         self._tool = tool
-        self._url = url
+        self._subject = subject
         self._pages = directory / "cases"
         self._batches = directory / "batches"
         self._progress = progress
@@ -51,17 +51,16 @@ class Work:
         self._started += 1
         directory = self._batches / f"{self._started:03}"
         limit = BATCH_SECONDS + BATCH_SLACK * batch.seconds
-        running = self._tool.run(batch.cases, self._url, directory, self._follower(directory, batch))
+        running = self._tool.run(batch.cases, self._subject, directory, self._follower(directory, batch))
         try:
-            code = await asyncio.wait_for(running, limit)
-            reason = f"the tool ended with exit code {code}"
+            reason = str(await asyncio.wait_for(running, limit))
         except asyncio.TimeoutError:
-            reason = f"not done within {limit:.0f} s"
+            reason = f"not done within {limit:.0f} s, see {directory / 'log.txt'}"
         for outcome in self._collect(directory / "reports"):
             self.outcomes[outcome.case] = outcome
             self._progress.judged(outcome)
         del self.under_way[directory]
-        self._queue_again(batch, f"{reason}, see {directory / 'log.txt'}")
+        self._queue_again(batch, reason)
 
     def _follower(self, directory, batch):
         tell = self._progress.follower()

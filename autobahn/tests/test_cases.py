@@ -3,11 +3,12 @@
 import unittest
 
 from harness.cases import LARGEST_BATCH_SECONDS, batches, cost, order, select
-from harness.main import SERVER_GOLDEN
+from harness.main import GOLDEN
+from harness.tools import SERVER
 from harness.trouble import Trouble
 from harness.verdict import load_golden
 
-ALL = list(load_golden(SERVER_GOLDEN))
+ALL = list(load_golden(GOLDEN[SERVER]))
 
 
 class Selecting(unittest.TestCase):

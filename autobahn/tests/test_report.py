@@ -29,20 +29,21 @@ class Reporting(unittest.TestCase):
         return Outcome(case, behavior, close, page=self.folder / "cases" / f"{case}.html", **more)
 
     def test_the_json_index_has_the_layout_of_the_suite(self):
-        report.write_index_json(self.folder / "index.json", self.judgement)
+        report.write_index_json(self.folder / "index.json", self.judgement, "server")
         index = json.loads((self.folder / "index.json").read_text("utf-8"))
         self.assertEqual(set(index["server"]), {"1.1.1", "6.4.1", "12.1.1", "99.1"})
         line = {"behavior": "NON-STRICT", "behaviorClose": "OK", "duration": None, "remoteCloseCode": None}
         self.assertEqual(index["server"]["6.4.1"], {**line, "reportfile": "cases/6.4.1.json"})
 
     def test_the_html_index_links_every_page_that_there_is(self):
-        report.write_index_html(self.folder / "index.html", self.judgement, ["a <fact>"])
+        report.write_index_html(self.folder / "index.html", self.judgement, "client", ["a <fact>"])
         page = (self.folder / "index.html").read_text("utf-8")
         for case in ("1.1.1", "6.4.1", "12.1.1"):
             self.assertIn(f'<a href="cases/{case}.html">{case}</a>', page)
         self.assertNotIn('href="cases/9.1.1.html"', page)
         self.assertIn("Send &lt;text&gt;. Echo.", page)
         self.assertIn("a &lt;fact&gt;", page)
+        self.assertIn("<h1>Autobahn test suite: a client under test</h1>", page)
 
     def test_each_failure_is_told_with_what_was_expected_and_what_came(self):
         text = report.findings_text(self.judgement, {})

@@ -4,8 +4,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from harness import verdict
-from harness.main import QUICK_FAULTS, SERVER_GOLDEN
+from harness import main, verdict
+from harness.tools import CLIENT, SERVER
 from harness.trouble import Trouble
 from harness.verdict import FAILED, INFORMATIONAL, NON_STRICT, OK, TOOL_FAULT, Expected, Fault, Outcome, judge
 
@@ -116,14 +116,19 @@ class GoldenFile(unittest.TestCase):
             return verdict.load_golden(path)
 
     def test_it_holds_517_cases_of_which_three_are_informational(self):
-        golden = verdict.load_golden(SERVER_GOLDEN)
-        self.assertEqual(len(golden), 517)
-        informational = {case for case, expected in golden.items() if expected.behavior == INFORMATIONAL}
-        self.assertEqual(informational, {"7.1.6", "7.13.1", "7.13.2"})
+        for role in (SERVER, CLIENT):
+            golden = verdict.load_golden(main.GOLDEN[role])
+            self.assertEqual(len(golden), 517)
+            informational = {case for case, expected in golden.items() if expected.behavior == INFORMATIONAL}
+            self.assertEqual(informational, {"7.1.6", "7.13.1", "7.13.2"})
 
     def test_it_is_sorted(self):
-        cases = list(verdict.load_golden(SERVER_GOLDEN))
-        self.assertEqual(cases, sorted(cases, key=verdict.order))
+        for role in (SERVER, CLIENT):
+            cases = list(verdict.load_golden(main.GOLDEN[role]))
+            self.assertEqual(cases, sorted(cases, key=verdict.order))
+
+    def test_both_roles_are_judged_by_the_same_cases(self):
+        self.assertEqual(verdict.load_golden(main.GOLDEN[SERVER]), verdict.load_golden(main.GOLDEN[CLIENT]))
 
     def test_comments_and_empty_lines_are_skipped(self):
         self.assertEqual(self.load("# a comment\n\n1.1.1\tOK\tOK\n"), {"1.1.1": Expected("OK", "OK")})
@@ -138,7 +143,7 @@ class GoldenFile(unittest.TestCase):
             with self.subTest(text), self.assertRaises(Trouble):
                 self.load(text)
 
-    def test_the_known_faults_are_cases_of_the_suite_and_none_of_them_looks_like_a_verdict_on_the_server(self):
-        faults = verdict.load_faults(QUICK_FAULTS)
-        self.assertLessEqual(set(faults), set(verdict.load_golden(SERVER_GOLDEN)))
+    def test_the_known_faults_are_cases_of_the_suite_and_none_of_them_looks_like_a_verdict(self):
+        faults = verdict.load_faults(main.QUICK_FAULTS)
+        self.assertLessEqual(set(faults), set(verdict.load_golden(main.GOLDEN[SERVER])))
         self.assertEqual({fault.behavior for fault in faults.values()}, {"ERROR"})

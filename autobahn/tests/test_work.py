@@ -23,7 +23,7 @@ class PlayedTool:
         self.script = {name[1:].replace("_", "."): end for name, end in script.items()}
         self.batches = []
 
-    async def run(self, cases, _url, directory, started):
+    async def run(self, cases, _subject, directory, started):
         self.batches.append(tuple(cases))
         lines = {}
         for case in cases:
@@ -32,10 +32,10 @@ class PlayedTool:
             if end == "hang":
                 await asyncio.sleep(3600)
             if end is None:
-                return 1
+                return "the tool ended with exit code 1"
             lines[case] = self.report(directory / "reports", case, end)
         (directory / "reports/index.json").write_text(json.dumps({"an agent": lines}), "utf-8")
-        return 0
+        return "the tool ended with exit code 0"
 
     @staticmethod
     def report(reports, case, end):
@@ -58,7 +58,7 @@ class Queue(unittest.TestCase):
 
     def run_with(self, tool, workers=2):
         self.progress = Progress(self.CASES, io.StringIO())
-        done = Work(tool, "ws://played", self.folder, self.progress)
+        done = Work(tool, "a subject", self.folder, self.progress)
         asyncio.run(done.run(self.CASES, workers))
         return done
 
@@ -87,12 +87,12 @@ class Queue(unittest.TestCase):
         self.addCleanup(setattr, work, "BATCH_SECONDS", limit)
         done = self.run_with(PlayedTool(c1_1_3="hang"))
         self.assertEqual(sorted(done.outcomes), ["1.1.1", "1.1.2"])
-        self.assertIn("not done within", done.reasons["1.1.3"])
+        self.assertRegex(done.reasons["1.1.3"], "not done within .* see .*log.txt")
 
     def test_a_case_that_nobody_asked_for_is_kept_for_the_verdict(self):
         class Talkative(PlayedTool):
-            async def run(self, cases, url, directory, started):
-                return await super().run([*cases, "99.1"], url, directory, started)
+            async def run(self, cases, subject, directory, started):
+                return await super().run([*cases, "99.1"], subject, directory, started)
 
         self.assertIn("99.1", self.run_with(Talkative()).outcomes)
 
@@ -115,7 +115,7 @@ class Queue(unittest.TestCase):
     def test_what_is_under_way_is_known_until_it_ends(self):
         self.assertEqual(self.run_with(PlayedTool()).under_way, {})
         progress = Progress(self.CASES, io.StringIO())
-        cut = Work(PlayedTool(c1_1_2="hang"), "ws://played", self.folder / "cut", progress)
+        cut = Work(PlayedTool(c1_1_2="hang"), "a subject", self.folder / "cut", progress)
         with self.assertRaises(asyncio.TimeoutError):
             asyncio.run(asyncio.wait_for(cut.run(self.CASES, 1), 0.2))
         self.assertEqual(list(cut.under_way.values()), [("1.1.2",)])
