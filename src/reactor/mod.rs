@@ -11,10 +11,13 @@ mod driver;
 mod event_loop;
 mod io;
 mod output;
+mod sent;
 mod settings;
+mod visit;
 mod write;
 
 pub use driver::{Cause, ConnId, Drain, Driver, End, ListenerId};
 pub use event_loop::{Alert, EventLoop};
-pub use io::{Bound, Io, SendError, Sent};
+pub use io::Io;
+pub use sent::{Bound, SendError, Sent};
 pub use settings::{Settings, SettingsError};

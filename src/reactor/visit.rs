@@ -1,0 +1,182 @@
+//! L3, a visit to a connection that is ready: one send of what is queued, one receive, or a look at how far it is.
+
+use std::io;
+
+use crate::net::System;
+use crate::reactor::connection::{Flags, Phase};
+use crate::reactor::core::{Core, Cut};
+use crate::reactor::dial::{self, Standing};
+use crate::reactor::driver::Cause;
+use crate::reactor::{ConnId, Drain, Driver, EventLoop, Io, write};
+use crate::slab::Key;
+
+impl<D: Driver, S: System> EventLoop<D, S> {
+    pub(super) fn visit(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        connection.flags.clear(Flags::LISTED);
+        if connection.phase == Phase::Dialling {
+            return self.look(key);
+        }
+        if connection.flags.has(Flags::WRITABLE) && connection.queued() > 0 {
+            self.drain(key);
+        }
+        let room = self.room_to_tell(key);
+        self.read(key);
+        // Told only now: a driver that fills the queue again at once would else never hear its peer.
+        if let Some(drain) = room {
+            let io = &mut Io { core: &mut self.core, system: &mut self.system };
+            if io.is_open(ConnId(key)) {
+                self.driver.drained(io, ConnId(key), drain);
+            }
+        }
+        self.core.list(key);
+    }
+
+    fn read(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get(key) else { return };
+        match connection.phase {
+            Phase::Open if !connection.listens() => {}
+            Phase::Open if connection.carried() > 0 => self.redeliver(key),
+            Phase::Open if connection.flags.has(Flags::READABLE) => self.receive(key),
+            Phase::Lingering if connection.flags.has(Flags::READABLE) => self.discard(key),
+            Phase::Dialling | Phase::Open | Phase::Finishing | Phase::Lingering | Phase::Dead => {}
+        }
+    }
+
+    /// Something happened to a connection that is not there yet.
+    fn look(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        connection.flags.clear(Flags::WRITABLE);
+        if dial::look(&mut self.core, &mut self.system, key) == Standing::Yes {
+            let io = &mut Io { core: &mut self.core, system: &mut self.system };
+            self.driver.connected(io, ConnId(key));
+        }
+        self.core.list(key);
+    }
+
+    fn drain(&mut self, key: Key) {
+        write::drain(&mut self.core, &mut self.system, key);
+        self.core.mark_dirty(key);
+    }
+
+    /// Whether the driver is owed a word about room; with it the connection listens again.
+    fn room_to_tell(&mut self, key: Key) -> Option<Drain> {
+        let low_water = self.core.settings.low_water;
+        let connection = self.core.connections.get_mut(key)?;
+        let owed = connection.phase == Phase::Open && connection.owes_word(low_water);
+        owed.then(|| connection.drained())
+    }
+
+    /// One receive, into the place the driver names or into the loop's buffer.
+    #[inline]
+    fn receive(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        let socket = connection.socket;
+        if let Some(place) = self.driver.landing(&mut connection.session) {
+            let end = place.len().min(self.core.settings.landing_budget);
+            let place = place.get_mut(..end).unwrap_or_default();
+            let (asked, answer) = (place.len(), self.system.receive(socket, place));
+            if let Some(count) = self.received(key, asked, answer) {
+                let io = &mut Io { core: &mut self.core, system: &mut self.system };
+                self.driver.landed(io, ConnId(key), count);
+            }
+            return;
+        }
+        let answer = self.system.receive(socket, &mut self.buffer);
+        let Some(count) = self.received(key, self.buffer.len(), answer) else { return };
+        let bytes = self.buffer.get_mut(..count).unwrap_or_default();
+        let io = &mut Io { core: &mut self.core, system: &mut self.system };
+        let taken = self.driver.receive(io, ConnId(key), bytes);
+        let left = bytes.get(taken..).unwrap_or_default();
+        if !left.is_empty() {
+            carry(&mut self.core, key, left);
+        }
+    }
+
+    /// What a receive's answer means; gives the count where there are bytes to deliver.
+    #[inline]
+    fn received(&mut self, key: Key, asked: usize, answer: io::Result<usize>) -> Option<usize> {
+        let connection = self.core.connections.get_mut(key)?;
+        match answer {
+            Ok(0) if connection.flags.has(Flags::ENDED) => {
+                connection.flags.clear(Flags::READABLE);
+                if connection.flags.has(Flags::HUNG_UP) {
+                    self.core.kill(key, Cause::Lost(io::ErrorKind::BrokenPipe.into()), Cut::Reset);
+                }
+                None
+            }
+            Ok(0) => {
+                connection.flags.set(Flags::ENDED);
+                // Where nobody is left to send to, the next visit ends what the driver did not.
+                if !connection.flags.has(Flags::HUNG_UP) {
+                    connection.flags.clear(Flags::READABLE);
+                }
+                let io = &mut Io { core: &mut self.core, system: &mut self.system };
+                self.driver.end_of_stream(io, ConnId(key));
+                self.core.mark_dirty(key);
+                None
+            }
+            Ok(count) => {
+                if count < asked && !connection.flags.has(Flags::HALF_CLOSED) {
+                    connection.flags.clear(Flags::READABLE);
+                }
+                Some(count.min(asked))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.flags.clear(Flags::READABLE);
+                None
+            }
+            Err(error) => {
+                self.core.kill(key, Cause::Lost(error), Cut::Reset);
+                None
+            }
+        }
+    }
+
+    /// Offers what the driver left for later.
+    fn redeliver(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        let mut carried = std::mem::take(&mut connection.backlog().carry);
+        let io = &mut Io { core: &mut self.core, system: &mut self.system };
+        let taken = self.driver.receive(io, ConnId(key), carried.as_mut_slice());
+        carried.advance(taken);
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        if connection.phase == Phase::Open && !carried.is_empty() {
+            connection.backlog().carry = carried;
+        }
+        connection.trim();
+    }
+
+    /// Reads what the peer of a finished connection still sends, so that its last bytes are not lost to a reset
+    /// (R41): until its end of stream, or until it was too much.
+    fn discard(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        let cut = match self.system.receive(connection.socket, &mut self.buffer) {
+            Ok(0) => Cut::Clean,
+            Ok(count) => {
+                if count < self.buffer.len() && !connection.flags.has(Flags::HALF_CLOSED) {
+                    connection.flags.clear(Flags::READABLE);
+                }
+                if connection.discard(count) <= self.core.settings.linger_bytes {
+                    return;
+                }
+                Cut::Reset
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.flags.clear(Flags::READABLE);
+                return;
+            }
+            Err(_) => Cut::Clean,
+        };
+        self.core.kill(key, Cause::Finished, cut);
+    }
+}
+
+/// Keeps bytes that the driver left for later.
+#[cold]
+fn carry<P>(core: &mut Core<P>, key: Key, bytes: &[u8]) {
+    let Some(connection) = core.connections.get_mut(key) else { return };
+    if connection.phase == Phase::Open {
+        connection.backlog().carry.append(bytes);
+    }
+}
