@@ -20,7 +20,14 @@ impl Handler for Echo {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("embed: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
     let mut reactor = Reactor::new(Echo, Config::default())?;
     println!("listening on ws://{}", reactor.listen(&addr.parse()?)?.addr);

@@ -50,7 +50,14 @@ fn tick(remote: &Remote<Tick>) {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("remote: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
     let mut reactor = Reactor::new(Clock::default(), Config::default())?;
     println!("listening on ws://{}", reactor.listen(&addr.parse()?)?.addr);

@@ -23,4 +23,4 @@ pub use face::{
 pub use net::{Addr, ListenOptions, Peer};
 #[cfg(feature = "net")]
 pub use reactor::{ConnId, ListenerId, SendError, Sent, Settings};
-pub use ws::Message;
+pub use ws::{Limits, Message};

@@ -19,7 +19,8 @@ pub struct Config {
     /// Most connections that have not completed their opening handshake; beyond, the oldest of them is cut (R4).
     /// `None`, the default, takes a quarter of [`Settings::max_connections`].
     pub max_opening: Option<usize>,
-    /// Most values that other threads may have posted and the loop has not taken yet. Default 1,024.
+    /// Most values that other threads may have posted and the loop has not taken yet: 1 to 1,048,576, and room for all
+    /// of them is made at the start. Default 1,024.
     pub max_posts: usize,
     /// Most posts taken per turn. Default 256.
     pub post_budget: usize,
@@ -135,6 +136,9 @@ pub enum ConfigError {
     /// A bound of zero would refuse every peer.
     #[error("configuration: {0} is 0, which would refuse every peer")]
     ZeroLimit(&'static str),
+    /// The room for posts is made at the start, so it has a bound of its own.
+    #[error("configuration: max_posts is {0}: give it 1 to 1,048,576")]
+    TooManyPosts(usize),
     /// A compression setting is out of its range.
     #[error("configuration: {0}")]
     Deflate(#[from] DeflateConfigError),
@@ -171,6 +175,9 @@ impl Config {
         if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
             return Err(ConfigError::ZeroLimit(name));
         }
+        if self.max_posts > MOST_POSTS {
+            return Err(ConfigError::TooManyPosts(self.max_posts));
+        }
         self.websocket.check()
     }
 
@@ -200,6 +207,8 @@ impl WebSocketConfig {
     }
 }
 
+const MOST_POSTS: usize = 1 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +228,9 @@ mod tests {
         assert_eq!(config.check(), Err(ConfigError::ZeroLimit("limits.max_message")));
         let config = Config { max_opening: Some(0), ..Config::default() };
         assert!(config.check().unwrap_err().to_string().contains("max_opening"));
+        for (max_posts, is_fine) in [(MOST_POSTS, true), (MOST_POSTS + 1, false), (usize::MAX, false)] {
+            assert_eq!(Config { max_posts, ..Config::default() }.check().is_ok(), is_fine);
+        }
         let mut config = Config::default();
         config.settings.low_water = usize::MAX;
         assert!(matches!(config.check(), Err(ConfigError::Settings(_))));

@@ -167,8 +167,8 @@ impl<H: Handler> Context<'_, H> {
         let too_big = SendError::TooBig { size: payload.len(), limit: Control::MAX };
         let payload = Control::new(payload).ok_or(too_big)?;
         self.shared.provide_keys(&mut self.io);
-        let mut frame = std::mem::take(&mut self.shared.scratch);
         let session = self.io.session(id).ok_or(SendError::Gone)?;
+        let mut frame = std::mem::take(&mut self.shared.scratch);
         let outcome = match &session.stage {
             Stage::Socket(protocol) => {
                 protocol.ping(&payload, &mut self.shared.space, &mut frame).map_err(not_sent)
