@@ -2,8 +2,7 @@
 //!
 //!     cargo run --release --example client -- [OPTIONS] URL
 
-use std::error::Error;
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use gnezdo::time::Backoff;
 use gnezdo::ws::CloseCode;
@@ -11,9 +10,7 @@ use gnezdo::{Closed, Config, ConnId, Connect, Context, Handler, Message, PostErr
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 const HELP: &str = "\
-A WebSocket client: sends lines from standard input until its end, prints what comes.
-
-usage: client [OPTIONS] URL
+usage: client [OPTIONS] URL   (sends lines from standard input until its end, prints what comes)
   URL             ws://127.0.0.1:9001/, ws+unix:/run/echo.sock:/
   --reconnect     try again, with growing pauses, when the connection fails
   --ping SECONDS  ping a server silent for so long (default 30)";
@@ -103,7 +100,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("help") | Short('h') => return Err(HELP.into()),
+            Long("help") | Short('h') => {
+                println!("{HELP}");
+                return Ok(());
+            }
             Long("reconnect") => backoff = Some(Backoff::new(std::process::id().into())),
             Long("ping") => config.timeouts.ping = Some(Duration::from_secs(parser.value()?.parse()?)),
             Value(value) => url = Some(value.string()?),
