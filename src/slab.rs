@@ -68,6 +68,13 @@ impl<T> Slab<T> {
         Self { entries: slab::Slab::new(), generation: NonZeroU32::MIN }
     }
 
+    /// An empty slab with room for so many entries. Room that is never used costs address space, not memory, where the
+    /// allocator maps blocks of this size; and such a block grows without being copied.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { entries: slab::Slab::with_capacity(capacity), ..Self::new() }
+    }
+
     /// Stores `value` and returns its key.
     ///
     /// # Errors
@@ -96,6 +103,13 @@ impl<T> Slab<T> {
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let entry = self.entries.get_mut(key.index as usize)?;
         (entry.generation == key.generation).then_some(&mut entry.value)
+    }
+
+    /// The entry that lives at `index`, if one does: for an owner who knows that it is the one it means.
+    #[inline]
+    #[must_use]
+    pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+        self.entries.get_mut(index as usize).map(|entry| &mut entry.value)
     }
 
     /// Takes the entry of `key` out; its place may be given to the next insertion.

@@ -84,15 +84,13 @@ impl<H: Handler> Runtime<H> {
         if io.queued(id) == 0 {
             return self.send_pong(io, id, ping);
         }
-        if let Some(session) = io.session(id) {
-            session.pong = Some(Box::new(*ping));
-            io.want_drained(id);
-        }
+        self.shared.late_pongs.insert(id, *ping);
+        io.want_drained(id);
     }
 
     /// Sends the pong that waited for room.
     pub(super) fn send_late_pong(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId) {
-        if let Some(ping) = io.session(id).and_then(|session| session.pong.take()) {
+        if let Some(ping) = self.shared.late_pongs.remove(&id) {
             self.send_pong(io, id, &ping);
         }
     }

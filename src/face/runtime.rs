@@ -1,6 +1,6 @@
 //! L4, the driver of the loop: sends each event of a connection to the protocol that it speaks.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::net::{Addr, Peer};
 use crate::reactor::{ConnId, Drain, Driver, End, Io, ListenerId};
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
-use crate::ws::{DeflateParams, Upgrade, Workspace, WorkspaceConfig};
+use crate::ws::{Control, DeflateParams, Upgrade, Workspace, WorkspaceConfig};
 
 /// The user's handler, and what all of its connections share.
 pub(super) struct Runtime<H: Handler> {
@@ -41,6 +41,8 @@ pub(super) struct Shared {
     pub(super) grace: Option<TimerKey>,
     pub(super) wish: Arc<Wish>,
     pub(super) masks: Masks,
+    /// Answers to pings of peers that do not read: the latest of each, there is never more than one (R13).
+    pub(super) late_pongs: HashMap<ConnId, Control>,
     /// The turn in which the process was last looked at, and which one it was.
     keys_checked: Option<Time>,
     process: u32,
@@ -109,6 +111,7 @@ impl Shared {
             grace: None,
             wish,
             masks: Masks::NotNeeded,
+            late_pongs: HashMap::new(),
             keys_checked: None,
             process: 0,
         }
@@ -378,6 +381,7 @@ impl<H: Handler> Driver for Runtime<H> {
     }
 
     fn closed(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, end: End) {
+        self.shared.late_pongs.remove(&id);
         let Some(session) = io.session(id) else { return };
         let met = session.met;
         let found = match std::mem::replace(&mut session.stage, Stage::Ended(None)) {

@@ -3,7 +3,7 @@
 use crate::face::closed::Reason;
 use crate::http::{BodyMode, HeadScanner};
 use crate::time::Time;
-use crate::ws::{Control, Proposal, Protocol, Upgrade};
+use crate::ws::{Proposal, Protocol, Upgrade};
 
 /// One connection, inline in the loop's slab: small while idle.
 #[derive(Debug)]
@@ -21,8 +21,6 @@ pub(super) struct Session<C> {
     pub(super) heard: Moment,
     /// When it opened.
     pub(super) opened: Moment,
-    /// The answer to the peer's latest ping, kept while the queue does not drain: there is never more than one (R13).
-    pub(super) pong: Option<Box<Control>>,
 }
 
 /// What a connection is waiting for.
@@ -121,17 +119,15 @@ pub(super) struct ServiceIndex(pub(super) u16);
 
 impl<C: Default> Session<C> {
     pub(super) fn new(service: ServiceIndex, stage: Stage) -> Self {
-        let (met, pong) = (Met::No, None);
         Self {
             user: C::default(),
             stage,
             service,
-            met,
+            met: Met::No,
             probed: false,
             closing: false,
             heard: Moment(0),
             opened: Moment(0),
-            pong,
         }
     }
 }

@@ -61,8 +61,8 @@ pub(super) enum Alarm {
     Dial(Key),
     /// A listener without descriptors looks again.
     Accept(ListenerId),
-    /// The driver's own timer.
-    Timer(u64),
+    /// The driver's own timer, with its token as bytes, which need no alignment.
+    Timer([u8; 8]),
 }
 
 /// A socket that connections come from.
@@ -89,7 +89,7 @@ impl<P> Core<P> {
     pub(super) fn new(settings: Settings, now: Time) -> Self {
         Self {
             settings,
-            connections: Slab::new(),
+            connections: Slab::with_capacity(CONNECTIONS_AT_FIRST),
             listeners: Slab::new(),
             output: Output::default(),
             ready: VecDeque::new(),
@@ -282,6 +282,9 @@ pub(super) fn tick_after(time: Time) -> Tick {
 fn time_of(tick: Tick) -> Time {
     Time::from_nanos(tick.0.saturating_mul(1 << TICK_SHIFT))
 }
+
+/// Room for so many connections from the start: small blocks of memory that were outgrown would stay behind as holes.
+const CONNECTIONS_AT_FIRST: usize = 4096;
 
 /// A tick is 2^20 ns, 1.05 ms.
 const TICK_SHIFT: u32 = 20;

@@ -196,7 +196,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
                 Alarm::Accept(id) => accept::retry(&mut self.core, id),
                 Alarm::Timer(token) => {
                     let io = &mut Io { core: &mut self.core, system: &mut self.system };
-                    self.driver.timer(io, timer, token);
+                    self.driver.timer(io, timer, u64::from_ne_bytes(token));
                 }
             }
         }

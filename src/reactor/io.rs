@@ -254,7 +254,7 @@ impl<P> Io<'_, P> {
 
     /// Arms a timer that calls [`Driver::timer`](super::Driver::timer) once, with `token`.
     pub fn set_timer(&mut self, at: Time, token: u64) -> Option<TimerKey> {
-        self.core.wheel.set(tick_after(at), Alarm::Timer(token))
+        self.core.wheel.set(tick_after(at), Alarm::Timer(token.to_ne_bytes()))
     }
 
     /// Disarms a timer; answers whether it was armed.

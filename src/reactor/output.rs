@@ -5,11 +5,10 @@
 
 use std::io::IoSlice;
 
-/// One connection's part of the [`Output`]: a chain of segments and its total length.
+/// One connection's part of the [`Output`]: a chain of segments, by its first, and its total length.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Staged {
     first: u32,
-    last: u32,
     bytes: u32,
 }
 
@@ -33,6 +32,8 @@ struct Segment {
     start: u32,
     end: u32,
     next: u32,
+    /// Of the first segment of a chain: the index of the last.
+    last: u32,
 }
 
 const NONE: u32 = u32::MAX;
@@ -54,26 +55,29 @@ impl Output {
         let end = self.bytes.len() as u32;
         let added = end.saturating_sub(start);
         if staged.bytes == 0 {
-            let index = self.push(start, end);
-            *staged = Staged { first: index, last: index, bytes: added };
+            *staged = Staged { first: self.push(start, end), bytes: added };
             return;
         }
         staged.bytes = staged.bytes.saturating_add(added);
+        let last = self.segments.get(staged.first as usize).map_or(NONE, |first| first.last);
         let fresh = self.segments.len() as u32;
-        if let Some(last) = self.segments.get_mut(staged.last as usize) {
+        if let Some(last) = self.segments.get_mut(last as usize) {
             if last.end == start {
                 last.end = end;
                 return;
             }
             last.next = fresh;
         }
-        staged.last = self.push(start, end);
+        let last = self.push(start, end);
+        if let Some(first) = self.segments.get_mut(staged.first as usize) {
+            first.last = last;
+        }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "each segment but empty ones has a byte of ROOM")]
     fn push(&mut self, start: u32, end: u32) -> u32 {
         let index = self.segments.len() as u32;
-        self.segments.push(Segment { start, end, next: NONE });
+        self.segments.push(Segment { start, end, next: NONE, last: index });
         index
     }
 

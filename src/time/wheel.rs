@@ -34,19 +34,24 @@ pub struct Wheel<T> {
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    first: Option<TimerKey>,
+    first: Link,
     /// No deadline in the slot is earlier than this.
     earliest: Tick,
 }
 
+/// Sixteen bytes and the value: which slot it lies in follows from its deadline.
 #[derive(Debug)]
 struct Timer<T> {
-    deadline: Tick,
-    previous: Option<TimerKey>,
-    next: Option<TimerKey>,
-    place: Place,
+    /// A [`Tick`] as bytes, which need no alignment.
+    deadline: [u8; 8],
+    previous: Link,
+    next: Link,
     value: T,
 }
+
+/// The index of an armed timer, or [`Link::NONE`]. Those that lie in a slot are armed, so a link needs no generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link(u32);
 
 /// A level and one of its slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +60,26 @@ struct Place {
     slot: u8,
 }
 
+impl Link {
+    const NONE: Self = Self(u32::MAX);
+
+    fn to(key: TimerKey) -> Self {
+        Self(key.0.index())
+    }
+}
+
+impl<T> Timer<T> {
+    fn deadline(&self) -> Tick {
+        Tick(u64::from_ne_bytes(self.deadline))
+    }
+}
+
 impl<T: Copy> Wheel<T> {
     /// An empty wheel whose time is `now`.
     #[must_use]
     pub fn new(now: Tick) -> Self {
-        let slots = vec![Slot { first: None, earliest: Tick(u64::MAX) }; LEVELS * SLOTS];
-        Self { now, occupied: [0; LEVELS], slots, timers: Slab::new() }
+        let slots = vec![Slot { first: Link::NONE, earliest: Tick(u64::MAX) }; LEVELS * SLOTS];
+        Self { now, occupied: [0; LEVELS], slots, timers: Slab::with_capacity(TIMERS_AT_FIRST) }
     }
 
     /// Arms a deadline that [`Wheel::pop`] gives out, with `value`, once its time has come.
@@ -68,10 +87,10 @@ impl<T: Copy> Wheel<T> {
     /// A deadline that has passed is due at the wheel's own time. `None` past 2^32 armed deadlines.
     pub fn set(&mut self, deadline: Tick, value: T) -> Option<TimerKey> {
         let deadline = deadline.max(self.now);
-        let place = self.place(deadline);
-        let timer = Timer { deadline, previous: None, next: None, place, value };
+        let (bytes, none) = (deadline.0.to_ne_bytes(), Link::NONE);
+        let timer = Timer { deadline: bytes, previous: none, next: none, value };
         let key = TimerKey(self.timers.insert(timer).ok()?);
-        self.link(key, deadline, place);
+        self.link(Link::to(key), deadline);
         Some(key)
     }
 
@@ -81,12 +100,10 @@ impl<T: Copy> Wheel<T> {
             return false;
         }
         let deadline = deadline.max(self.now);
-        let place = self.place(deadline);
         if let Some(timer) = self.timers.get_mut(key.0) {
-            timer.deadline = deadline;
-            timer.place = place;
+            timer.deadline = deadline.0.to_ne_bytes();
         }
-        self.link(key, deadline, place);
+        self.link(Link::to(key), deadline);
         true
     }
 
@@ -111,7 +128,7 @@ impl<T: Copy> Wheel<T> {
             }
             self.now = self.now.max(start);
             if place.level == 0 {
-                let key = self.slot(place).first?;
+                let key = TimerKey(self.timers.key_at(self.slot(place).first.0 as usize)?);
                 return self.cancel(key).map(|value| (key, value));
             }
             self.cascade(place);
@@ -168,47 +185,44 @@ impl<T: Copy> Wheel<T> {
     fn cascade(&mut self, place: Place) {
         self.occupied[usize::from(place.level)] &= !(1 << place.slot);
         let slot = self.slot_mut(place);
-        let mut next = slot.first.take();
+        let mut next = std::mem::replace(&mut slot.first, Link::NONE);
         slot.earliest = Tick(u64::MAX);
-        while let Some(key) = next {
-            let Some(timer) = self.timers.get(key.0) else { return };
-            let deadline = timer.deadline;
-            next = timer.next;
-            let place = self.place(deadline);
-            if let Some(timer) = self.timers.get_mut(key.0) {
-                timer.place = place;
-            }
-            self.link(key, deadline, place);
+        while let Some(timer) = self.timers.at_mut(next.0) {
+            let (timer, deadline) = (std::mem::replace(&mut next, timer.next), timer.deadline());
+            self.link(timer, deadline);
         }
     }
 
-    /// Puts a timer, which no slot holds, at the front of a slot.
-    fn link(&mut self, key: TimerKey, deadline: Tick, place: Place) {
+    /// Puts a timer, which no slot holds, at the front of its slot.
+    fn link(&mut self, timer: Link, deadline: Tick) {
+        let place = self.place(deadline);
         let slot = self.slot_mut(place);
-        let after = slot.first.replace(key);
+        let after = std::mem::replace(&mut slot.first, timer);
         slot.earliest = slot.earliest.min(deadline);
         self.occupied[usize::from(place.level)] |= 1 << place.slot;
-        if let Some(timer) = self.timers.get_mut(key.0) {
-            timer.previous = None;
+        if let Some(timer) = self.timers.at_mut(timer.0) {
+            timer.previous = Link::NONE;
             timer.next = after;
         }
-        if let Some(timer) = after.and_then(|after| self.timers.get_mut(after.0)) {
-            timer.previous = Some(key);
+        if let Some(after) = self.timers.at_mut(after.0) {
+            after.previous = timer;
         }
     }
 
     /// Takes a timer out of its slot; `false` where there is no such timer.
     fn unlink(&mut self, key: TimerKey) -> bool {
         let Some(timer) = self.timers.get(key.0) else { return false };
-        let (previous, next, place) = (timer.previous, timer.next, timer.place);
-        if let Some(timer) = next.and_then(|next| self.timers.get_mut(next.0)) {
-            timer.previous = previous;
+        let (previous, next) = (timer.previous, timer.next);
+        // The same place as when it was linked: the wheel's time has not reached the slot, or it would be spread by now.
+        let place = self.place(timer.deadline());
+        if let Some(next) = self.timers.at_mut(next.0) {
+            next.previous = previous;
         }
-        match previous.and_then(|previous| self.timers.get_mut(previous.0)) {
-            Some(timer) => timer.next = next,
+        match self.timers.at_mut(previous.0) {
+            Some(previous) => previous.next = next,
             None => self.slot_mut(place).first = next,
         }
-        if self.slot(place).first.is_none() {
+        if self.slot(place).first == Link::NONE {
             self.slot_mut(place).earliest = Tick(u64::MAX);
             self.occupied[usize::from(place.level)] &= !(1 << place.slot);
         }
@@ -224,6 +238,8 @@ impl<T: Copy> Wheel<T> {
     }
 }
 
+/// Room from the start, so that outgrown blocks leave no holes in memory.
+const TIMERS_AT_FIRST: usize = 8192;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const SLOT_MASK: u64 = SLOTS as u64 - 1;

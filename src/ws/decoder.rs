@@ -12,15 +12,14 @@ use super::message::{Kind, Message};
 use super::partial::Partial;
 use super::role::Role;
 use super::utf8;
+use super::windows::Windows;
 use super::workspace::Workspace;
 
-/// One direction of a connection. Idle, it is 24 bytes and holds no buffer.
+/// One direction of a connection. Idle, it is 16 bytes and holds no buffer.
 #[derive(Debug)]
 pub(super) struct Decoder {
     /// There only while something is not whole.
     partial: Option<Box<Partial>>,
-    /// The connection's own window, once a message needed it.
-    inflater: Option<Box<Inflater>>,
     role: Role,
     agreement: Agreement,
     /// Failure is for good.
@@ -33,7 +32,7 @@ pub(super) struct Terms<'t> {
     pub(super) limits: &'t Limits,
     pub(super) space: &'t mut Workspace,
     agreement: Agreement,
-    own: &'t mut Option<Box<Inflater>>,
+    windows: &'t mut Windows,
 }
 
 /// A message in one frame that lies whole at the front of the input.
@@ -46,7 +45,7 @@ struct Whole {
 
 impl Decoder {
     pub(super) fn new(role: Role, agreement: Agreement) -> Decoder {
-        Decoder { partial: None, inflater: None, role, agreement, failed: None }
+        Decoder { partial: None, role, agreement, failed: None }
     }
 
     #[inline]
@@ -86,6 +85,7 @@ impl Decoder {
         input: &mut &mut [u8],
         space: &mut Workspace,
         limits: &Limits,
+        windows: &mut Windows,
     ) -> Result<Option<Event<'static>>, ProtocolError> {
         if let Some(error) = self.failed {
             return Err(self.fail(error, input));
@@ -94,7 +94,7 @@ impl Decoder {
             return Ok(None);
         }
         let mut partial = self.partial.take().unwrap_or_else(|| space.take_partial());
-        let outcome = partial.advance(input, &mut self.terms(space, limits));
+        let outcome = partial.advance(input, &mut self.terms(space, limits, windows));
         self.settle(partial, outcome, space).map_err(|error| self.fail(error, input))
     }
 
@@ -110,15 +110,15 @@ impl Decoder {
         count: usize,
         space: &mut Workspace,
         limits: &Limits,
+        windows: &mut Windows,
     ) -> Result<Option<Event<'static>>, ProtocolError> {
         let Some(mut partial) = self.partial.take() else { return self.failed.map_or(Ok(None), Err) };
-        let outcome = partial.landed(count, &mut self.terms(space, limits));
+        let outcome = partial.landed(count, &mut self.terms(space, limits, windows));
         self.settle(partial, outcome, space).map_err(|error| self.fail(error, &mut Default::default()))
     }
 
     /// Gives back what is held, at the end of the connection.
     pub(super) fn release(&mut self, space: &mut Workspace) {
-        self.inflater = None;
         if let Some(mut partial) = self.partial.take() {
             partial.abandon(space);
             space.give_partial(partial);
@@ -146,13 +146,12 @@ impl Decoder {
     #[cold]
     fn fail(&mut self, error: ProtocolError, input: &mut &mut [u8]) -> ProtocolError {
         *input = &mut [];
-        self.inflater = None;
         self.failed = Some(error);
         error
     }
 
-    fn terms<'t>(&'t mut self, space: &'t mut Workspace, limits: &'t Limits) -> Terms<'t> {
-        Terms { role: self.role, limits, space, agreement: self.agreement, own: &mut self.inflater }
+    fn terms<'t>(&self, space: &'t mut Workspace, limits: &'t Limits, windows: &'t mut Windows) -> Terms<'t> {
+        Terms { role: self.role, limits, space, agreement: self.agreement, windows }
     }
 }
 
@@ -163,7 +162,7 @@ impl Terms<'_> {
             // RFC 6455 §5.2: RSV1 MUST be 0 unless an extension was negotiated that defines it.
             Agreement::Plain => return Err(ProtocolError::CompressionNotAgreed),
             Agreement::PerMessage(_) => self.space.take_inflater(),
-            Agreement::Takeover(bits) => self.own.take().or_else(|| Inflater::boxed(bits)),
+            Agreement::Takeover(bits) => self.windows.take_inflater().or_else(|| Inflater::boxed(bits)),
         };
         inflater.ok_or(ProtocolError::BadDeflate)
     }
@@ -172,7 +171,7 @@ impl Terms<'_> {
     pub(super) fn return_inflater(&mut self, inflater: Box<Inflater>) {
         match self.agreement {
             Agreement::Plain | Agreement::PerMessage(_) => self.space.give_inflater(inflater),
-            Agreement::Takeover(_) => *self.own = Some(inflater),
+            Agreement::Takeover(_) => self.windows.keep_inflater(inflater),
         }
     }
 }
@@ -214,7 +213,8 @@ mod tests {
         if let Some(message) = decoder.lend(&mut input, &limits) {
             return Ok(message.as_bytes().to_vec());
         }
-        decoder.decode(&mut input, &mut space, &limits).map(|event| panic!("{event:?}"))
+        let outcome = decoder.decode(&mut input, &mut space, &limits, &mut Windows::default());
+        outcome.map(|event| panic!("{event:?}"))
     }
 
     #[test]
@@ -234,16 +234,18 @@ mod tests {
             let mut wire = wire.to_vec();
             let mut input = wire.as_mut_slice();
             assert_eq!(decoder.lend(&mut input, &limits), None);
-            let outcome = decoder.decode(&mut input, &mut space, &limits);
+            let windows = &mut Windows::default();
+            let outcome = decoder.decode(&mut input, &mut space, &limits, windows);
             assert_eq!(outcome.map(drop), Err(ProtocolError::Unmasked));
             assert!(input.is_empty());
-            assert_eq!(decoder.landed(1, &mut space, &limits).map(drop), Err(ProtocolError::Unmasked));
+            let outcome = decoder.landed(1, &mut space, &limits, windows);
+            assert_eq!(outcome.map(drop), Err(ProtocolError::Unmasked));
         }
     }
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert_eq!(size_of::<Decoder>(), 24);
+        assert_eq!(size_of::<Decoder>(), 16);
         assert!(size_of::<Partial>() <= 256, "{}", size_of::<Partial>());
     }
 }

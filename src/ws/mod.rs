@@ -32,6 +32,7 @@ mod proposal;
 mod protocol;
 mod role;
 mod utf8;
+mod windows;
 mod workspace;
 
 pub use close::{CloseCode, CloseFrame, ForbiddenCloseCode};

@@ -4,7 +4,6 @@
 use super::close::{CloseCode, CloseFrame};
 use super::compression::Agreement;
 use super::decoder::Decoder;
-use super::deflate::Deflater;
 use super::error::ProtocolError;
 use super::event::{Control, Event, Payload};
 use super::extension::DeflateParams;
@@ -15,9 +14,10 @@ use super::message::{Kind, Message};
 use super::outgoing::{Compress, NotSent, Outgoing, write_close, write_control};
 use super::ping::PingLimiter;
 use super::role::Role;
+use super::windows::Windows;
 use super::workspace::Workspace;
 
-/// One end of a connection. At most 40 bytes, and no buffer while nothing is half done.
+/// One end of a connection. At most 32 bytes, and no buffer while nothing is half done.
 ///
 /// The caller passes what was received to [`receive`](Protocol::receive) until that returns `None`, answers pings
 /// with [`pong`](Protocol::pong), and after [`Event::Close`] and [`Event::Failed`] sends what is in
@@ -38,8 +38,7 @@ use super::workspace::Workspace;
 #[derive(Debug)]
 pub struct Protocol {
     decoder: Decoder,
-    /// The connection's own window, once a message needed it.
-    deflater: Option<Box<Deflater>>,
+    windows: Windows,
     pings: PingLimiter,
     outgoing: Agreement,
     state: State,
@@ -64,7 +63,7 @@ impl Protocol {
     pub fn server(deflate: Option<DeflateParams>) -> Protocol {
         Protocol {
             decoder: Decoder::new(Role::Server, Agreement::of_client(deflate)),
-            deflater: None,
+            windows: Windows::default(),
             pings: PingLimiter::default(),
             outgoing: Agreement::of_server(deflate),
             state: State::Open,
@@ -75,7 +74,7 @@ impl Protocol {
     pub fn client(deflate: Option<DeflateParams>) -> Protocol {
         Protocol {
             decoder: Decoder::new(Role::Client, Agreement::of_server(deflate)),
-            deflater: None,
+            windows: Windows::default(),
             pings: PingLimiter::default(),
             outgoing: Agreement::of_client(deflate),
             state: State::Open,
@@ -135,7 +134,7 @@ impl Protocol {
         now_ms: u64,
     ) -> Option<Event<'static>> {
         while !matches!(self.state, State::Closed | State::Failed) {
-            let outcome = self.decoder.decode(input, space, limits);
+            let outcome = self.decoder.decode(input, space, limits, &mut self.windows);
             if let Ok(None) = outcome {
                 return None;
             }
@@ -165,7 +164,7 @@ impl Protocol {
         limits: &Limits,
         now_ms: u64,
     ) -> Option<Event<'static>> {
-        match self.decoder.landed(count, space, limits) {
+        match self.decoder.landed(count, space, limits, &mut self.windows) {
             Ok(None) => None,
             Err(_) if self.state == State::Failed => None,
             outcome => self.handle(outcome, space, limits, now_ms),
@@ -219,7 +218,7 @@ impl Protocol {
         let key = self.role().outgoing_key(&mut space.keys)?;
         let agreement = if compress == Compress::Auto { self.outgoing } else { Agreement::Plain };
         // RFC 7692 §6: RSV1 marks a compressed message, and the masking comes last.
-        let compressed = space.compress(payload, agreement, &mut self.deflater);
+        let compressed = space.compress(payload, agreement, &mut self.windows);
         let payload = match (compressed, key) {
             (true, Some(key)) => space.masked(key),
             (true, None) => space.outgoing(),
@@ -339,7 +338,7 @@ impl Protocol {
     fn end(&mut self, state: State, space: &mut Workspace) {
         self.state = state;
         self.decoder.release(space);
-        self.deflater = None;
+        self.windows.clear();
     }
 }
 
@@ -355,6 +354,6 @@ mod tests {
 
     #[test]
     fn a_connection_is_small() {
-        assert_eq!(size_of::<Protocol>(), 40);
+        assert_eq!(size_of::<Protocol>(), 32);
     }
 }

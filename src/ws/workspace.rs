@@ -7,6 +7,7 @@ use super::event::{Assembly, Payload};
 use super::keys::MaskKeys;
 use super::mask::{MaskKey, mask, mask_into};
 use super::partial::Partial;
+use super::windows::Windows;
 use crate::buf::BufferPool;
 
 /// How the shared part of the codec behaves.
@@ -147,30 +148,20 @@ impl Workspace {
 
     /// Compresses `payload` into [`outgoing`](Workspace::outgoing) with the connection's own stream, which is made when
     /// first needed, or with the one that is shared; says no if it is not worth sending so.
-    pub(super) fn compress(
-        &mut self,
-        payload: &[u8],
-        agreement: Agreement,
-        own: &mut Option<Box<Deflater>>,
-    ) -> bool {
+    pub(super) fn compress(&mut self, payload: &[u8], agreement: Agreement, windows: &mut Windows) -> bool {
         if agreement == Agreement::Plain || payload.len() < self.config.compress_from.max(1) {
             return false;
         }
         self.trim_outgoing(payload.len());
-        self.try_compress(payload, agreement, own).unwrap_or(false)
+        self.try_compress(payload, agreement, windows).unwrap_or(false)
     }
 
-    fn try_compress(
-        &mut self,
-        payload: &[u8],
-        agreement: Agreement,
-        own: &mut Option<Box<Deflater>>,
-    ) -> Option<bool> {
+    fn try_compress(&mut self, payload: &[u8], agreement: Agreement, windows: &mut Windows) -> Option<bool> {
         let level = self.config.level;
         match agreement {
             Agreement::Plain => Some(false),
             Agreement::Takeover(bits) => {
-                let deflater = made(own, bits, level)?;
+                let deflater = made(windows.deflater(), bits, level)?;
                 let outcome = deflater.message(payload, &mut self.outgoing);
                 if outcome.is_err() {
                     // The peer's window has not moved; ours goes back to empty, which RFC 7692 always allows.
