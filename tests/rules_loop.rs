@@ -5,7 +5,7 @@
 mod rules;
 
 use std::collections::{HashMap, HashSet};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use gnezdo::http::{Response, Status};
 use gnezdo::time::Time;
 use gnezdo::ws::CloseCode;
-use gnezdo::{Accept, Addr, Config, ConnId, Listen, Reactor, SendError, Sent, Serve};
+use gnezdo::{Accept, Addr, Config, ConnId, Context, Handler, Listen, Reactor, SendError, Sent, Serve};
 use rules::{
     BINARY, CLOSE, Client, Cx, Dice, Directory, End, Frame, PATIENCE, PING, SOON, Scripted, Server,
     eventually, request, upgrade_request,
@@ -1147,7 +1147,7 @@ fn a_listener_that_takes_the_place_of_another_keeps_its_own_protocol() {
     let mut stream = raw.lock().unwrap().pop().unwrap();
     let mut bytes = [0; 3];
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    std::io::Read::read_exact(&mut stream, &mut bytes).unwrap();
+    Read::read_exact(&mut stream, &mut bytes).unwrap();
     assert_eq!(&bytes, b"raw");
 }
 
@@ -1657,4 +1657,61 @@ fn with_acts_as_a_callback() {
     reactor.with(|_, cx| cx.stop());
     assert!(reactor.is_stopped());
     reactor.run().unwrap();
+}
+
+/// Hands everything to whoever came first.
+#[derive(Default)]
+struct Relay {
+    first: Option<ConnId>,
+}
+
+impl Handler for Relay {
+    type Conn = ();
+    type Post = ();
+
+    fn on_open(&mut self, _: &mut Context<'_, Self>, id: ConnId) {
+        self.first.get_or_insert(id);
+    }
+
+    fn on_bytes(&mut self, cx: &mut Context<'_, Self>, _: ConnId, bytes: &[u8]) {
+        let _ = cx.send(self.first.unwrap(), bytes).unwrap();
+    }
+}
+
+/// The event that says so and the message that adds to the queue come in one poll, the message first.
+#[test]
+fn a_queue_that_grows_just_when_there_is_room_again_is_still_drained() {
+    let mut reactor = Reactor::new(Relay::default(), Config::default()).unwrap();
+    let addr = reactor.listen_with(&loopback(), &narrow_listen(Serve::Raw)).unwrap().addr;
+    let Addr::Tcp(addr) = addr else { unreachable!() };
+    let (mut slow, mut fast) = (TcpStream::connect(addr).unwrap(), TcpStream::connect(addr).unwrap());
+    slow.set_nonblocking(true).unwrap();
+    let (mut wrote, mut read) = (0, 0);
+    let mut write = |count: usize| {
+        fast.write_all(&vec![b'x'; count]).unwrap();
+        wrote += count;
+        wrote
+    };
+    let mut read_all = || {
+        let mut bytes = vec![0; MIB];
+        while let Ok(count) = slow.read(&mut bytes) {
+            read += count;
+        }
+        read
+    };
+    let is_queued = |relay: &mut Relay, cx: &mut Context<'_, Relay>| {
+        relay.first.is_some_and(|first| cx.pending(first) > 0)
+    };
+    let began = Instant::now();
+    while !reactor.with(is_queued) {
+        write(64 * KIB);
+        reactor.turn(Some(milliseconds(1))).unwrap();
+        assert!(began.elapsed() < PATIENCE);
+    }
+    let wanted = write(1);
+    read_all();
+    while read_all() < wanted {
+        reactor.turn(Some(milliseconds(1))).unwrap();
+        assert!(began.elapsed() < PATIENCE, "{} of {wanted} bytes", read_all());
+    }
 }

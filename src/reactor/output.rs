@@ -92,6 +92,13 @@ impl Output {
         })
     }
 
+    /// A connection's bytes where they lie in one piece, as they mostly do.
+    #[inline]
+    pub(super) fn single(&self, staged: Staged) -> Option<&[u8]> {
+        let first = self.segments.get(staged.first as usize).filter(|first| first.next == NONE)?;
+        self.bytes.get(first.start as usize..first.end as usize).filter(|_| staged.bytes > 0)
+    }
+
     /// Forgets everything; no [`Staged`] made before may be used after.
     #[inline]
     pub(super) fn clear(&mut self) {
@@ -115,21 +122,16 @@ pub(super) struct Gather<'a> {
 const GATHER: usize = 16;
 
 impl<'a> Gather<'a> {
-    pub(super) fn new() -> Self {
-        Self { slices: [IoSlice::new(&[]); GATHER], used: 0, bytes: 0 }
-    }
-
-    /// Adds a slice; `false` where the array is full.
+    /// The first parts that are not empty, as many as the array holds.
     #[inline]
-    pub(super) fn push(&mut self, slice: &'a [u8]) -> bool {
-        if slice.is_empty() {
-            return true;
+    pub(super) fn of(parts: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut gather = Self { slices: [IoSlice::new(&[]); GATHER], used: 0, bytes: 0 };
+        for (part, place) in parts.filter(|part| !part.is_empty()).zip(&mut gather.slices) {
+            *place = IoSlice::new(part);
+            gather.used = gather.used.saturating_add(1);
+            gather.bytes = gather.bytes.saturating_add(part.len());
         }
-        let Some(place) = self.slices.get_mut(self.used) else { return false };
-        *place = IoSlice::new(slice);
-        self.used = self.used.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(slice.len());
-        true
+        gather
     }
 
     #[inline]
@@ -176,13 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn a_gather_refuses_what_does_not_fit_and_skips_empty_slices() {
-        let mut gather = Gather::new();
-        assert!(gather.push(b""));
-        for _ in 0..GATHER {
-            assert!(gather.push(b"xy"));
-        }
-        assert!(!gather.push(b"z"));
+    fn a_gather_leaves_out_what_does_not_fit_and_skips_empty_slices() {
+        let parts = std::iter::once(&b""[..]).chain([&b"xy"[..]; GATHER]).chain([&b"z"[..]]);
+        let gather = Gather::of(parts);
         assert_eq!((gather.slices().len(), gather.len()), (GATHER, 2 * GATHER));
     }
 }

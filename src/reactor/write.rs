@@ -26,24 +26,25 @@ pub(super) fn flush<P, S: System + ?Sized>(
         return;
     }
     let willing = connection.queued() == 0 && connection.flags.has(Flags::WRITABLE);
-    let mut gather = Gather::new();
-    let whole = core.output.slices(staged).chain([head, payload]).all(|part| gather.push(part));
-    let answer = match gather.slices() {
-        [] => return,
-        _ if !willing => Ok(0),
-        [single] => system.send(connection.socket, single),
-        many => system.send_gathered(connection.socket, many),
+    let all = staged.len().saturating_add(head.len()).saturating_add(payload.len());
+    let (offered, answer) = match core.output.single(staged) {
+        _ if !willing => (0, Ok(0)),
+        Some(single) if single.len() == all => (all, system.send(connection.socket, single)),
+        _ => {
+            let gather = Gather::of(core.output.slices(staged).chain([head, payload]));
+            (gather.len(), system.send_gathered(connection.socket, gather.slices()))
+        }
     };
     let taken = match answer {
-        Ok(taken) => taken.min(gather.len()),
+        Ok(taken) => taken.min(offered),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
         Err(error) => return core.kill(key, Cause::Lost(error), Cut::Reset),
     };
-    let short = taken < gather.len();
-    if short {
+    // What was not offered says nothing about the kernel: no event would follow.
+    if taken < offered {
         connection.flags.clear(Flags::WRITABLE);
     }
-    if short || !whole {
+    if taken < all {
         core.enqueue(key, staged, head, payload, taken);
     }
 }
