@@ -17,9 +17,15 @@ impl<H: Handler> Runtime<H> {
         while let Some(session) = io.session(id) {
             let Stage::Socket(protocol) = &mut session.stage else { return };
             let limits = &self.shared.services.of(session.service).limits;
-            let Some(event) = protocol.receive(input, &mut self.shared.space, limits, now) else { return };
-            self.meet(io, id, event);
-            if !io.listens(id) {
+            if let Some(message) = protocol.lend(input, limits) {
+                let (handler, mut cx) = self.context(io);
+                handler.on_message(&mut cx, id, message);
+            } else if let Some(event) = protocol.receive(input, &mut self.shared.space, limits, now) {
+                self.meet(io, id, event);
+            } else {
+                return;
+            }
+            if input.is_empty() || !io.listens(id) {
                 return;
             }
         }
@@ -36,7 +42,6 @@ impl<H: Handler> Runtime<H> {
         }
     }
 
-    #[inline]
     fn meet(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, event: Event<'_>) {
         match event {
             Event::Message(payload) => self.message(io, id, payload),
@@ -44,7 +49,6 @@ impl<H: Handler> Runtime<H> {
         }
     }
 
-    #[inline]
     fn message(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, payload: Payload<'_>) {
         let (handler, mut cx) = self.context(io);
         handler.on_message(&mut cx, id, payload.message());

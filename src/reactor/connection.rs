@@ -166,6 +166,13 @@ impl<P> Connection<P> {
         self.phase == Phase::Open && !self.flags.has(Flags(Flags::PAUSED.0 | Flags::CHOKED.0))
     }
 
+    /// Whether there is nothing to think of but input: no backlog, nothing asked for, nothing owed. Most are so.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        const TROUBLE: u16 = Flags::PAUSED.0 | Flags::CHOKED.0 | Flags::REFUSED.0 | Flags::WANTED.0;
+        self.phase == Phase::Open && self.backlog.is_none() && !self.flags.has(Flags(TROUBLE))
+    }
+
     /// Whether the driver is to be told, now, that there is room: a choked connection at the low-water mark, but a
     /// refused send only when nothing is queued, since else it might be refused, and tried, again and again.
     #[inline]
@@ -188,6 +195,7 @@ impl<P> Connection<P> {
     #[inline]
     pub(super) fn has_work(&self, low_water: usize) -> bool {
         match self.phase {
+            Phase::Open if self.is_plain() => self.flags.has(Flags::READABLE),
             Phase::Open => {
                 self.listens() && (self.flags.has(Flags::READABLE) || self.carried() > 0)
                     || self.flags.has(Flags::WRITABLE) && self.queued() > 0

@@ -135,8 +135,10 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             self.driver.woken(&mut Io { core: &mut self.core, system: &mut self.system });
         }
         self.finish_turn();
-        self.tell_ends();
-        self.finish_turn();
+        if !self.core.ended.is_empty() {
+            self.tell_ends();
+            self.finish_turn();
+        }
         self.bury();
         Ok(())
     }

@@ -71,7 +71,10 @@ impl<P> Io<'_, P> {
         }
         if connection.queued() == 0 && size <= STAGE_AT_MOST && self.core.output.has_room(size) {
             self.core.output.stage(&mut connection.staged, head, payload);
-            self.core.mark_dirty(id.0);
+            if !connection.flags.has(Flags::DIRTY) {
+                connection.flags.set(Flags::DIRTY);
+                self.core.dirty.push(id.0);
+            }
             return Ok(Sent::Staged);
         }
         write::flush(self.core, self.system, id.0, head, payload);

@@ -12,7 +12,7 @@ pub struct Settings {
     /// Default 128.
     pub accept_budget: usize,
     /// Most bytes received from a connection per turn, so that none starves the others (R24). 4 KiB to 16 MiB,
-    /// default 64 KiB. Also the size of the loop's receive buffer.
+    /// default 128 KiB. Also the size of the loop's receive buffer.
     pub receive_budget: usize,
     /// Most bytes received per turn straight into the buffer of a large message, which need no parsing. At least 1,
     /// default 1 MiB.
@@ -41,7 +41,7 @@ impl Default for Settings {
         Self {
             max_connections: 1_000_000,
             accept_budget: 128,
-            receive_budget: 64 * 1024,
+            receive_budget: 128 * 1024,
             landing_budget: 1024 * 1024,
             timer_budget: 1_024,
             max_queue: 2 * 1024 * 1024,

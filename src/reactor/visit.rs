@@ -14,9 +14,21 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     pub(super) fn visit(&mut self, key: Key) {
         let Some(connection) = self.core.connections.get_mut(key) else { return };
         connection.flags.clear(Flags::LISTED);
-        if connection.phase == Phase::Dialling {
-            return self.look(key);
+        if connection.is_plain() {
+            if connection.flags.has(Flags::READABLE) {
+                self.receive(key);
+            }
+        } else if connection.phase == Phase::Dialling {
+            self.look(key);
+        } else {
+            self.visit_in_trouble(key);
         }
+        self.core.list(key);
+    }
+
+    /// A visit to a connection with a backlog, or on its way out.
+    fn visit_in_trouble(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
         if connection.flags.has(Flags::WRITABLE) && connection.queued() > 0 {
             self.drain(key);
         }
@@ -29,7 +41,6 @@ impl<D: Driver, S: System> EventLoop<D, S> {
                 self.driver.drained(io, ConnId(key), drain);
             }
         }
-        self.core.list(key);
     }
 
     fn read(&mut self, key: Key) {
@@ -51,7 +62,6 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             let io = &mut Io { core: &mut self.core, system: &mut self.system };
             self.driver.connected(io, ConnId(key));
         }
-        self.core.list(key);
     }
 
     fn drain(&mut self, key: Key) {

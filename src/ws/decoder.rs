@@ -53,6 +53,12 @@ impl Decoder {
         self.role
     }
 
+    /// Whether a rule was broken, by whichever way.
+    #[inline]
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// The fast way: a message that lies whole at the front of `input`, if one does. Whatever else is there, right or wrong,
     /// is left to [`decode`](Decoder::decode).
     #[inline]

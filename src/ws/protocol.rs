@@ -113,15 +113,19 @@ impl Protocol {
         limits: &Limits,
         now_ms: u64,
     ) -> Option<Event<'a>> {
-        if input.is_empty() {
-            return None;
-        }
-        if self.state == State::Open
-            && let Some(message) = self.decoder.lend(input, limits)
-        {
+        if let Some(message) = self.lend(input, limits) {
             return Some(Event::Message(Payload::Lent(message)));
         }
-        self.receive_slowly(input, space, limits, now_ms)
+        // A message that was no text is used up, but has not been answered for.
+        let is_done = input.is_empty() && !self.decoder.has_failed();
+        if is_done { None } else { self.receive_slowly(input, space, limits, now_ms) }
+    }
+
+    /// The fast part of [`receive`](Protocol::receive): the message that lies whole at the front of `input`, if one does.
+    /// For all else, right or wrong, `receive` is to be asked.
+    #[inline]
+    pub fn lend<'a>(&mut self, input: &mut &'a mut [u8], limits: &Limits) -> Option<Message<'a>> {
+        if self.state == State::Open { self.decoder.lend(input, limits) } else { None }
     }
 
     /// All that is not a whole message on an open connection.
