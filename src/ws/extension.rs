@@ -111,24 +111,19 @@ impl Default for DeflateParams {
 }
 
 impl DeflateParams {
-    /// Appends the value of Sec-WebSocket-Extensions that says this.
+    /// Appends the value of Sec-WebSocket-Extensions that answers with this.
     pub(crate) fn encode(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(EXTENSION.as_bytes());
-        if self.server_no_context_takeover {
-            out.extend_from_slice(b"; server_no_context_takeover");
-        }
-        if self.client_no_context_takeover {
-            out.extend_from_slice(b"; client_no_context_takeover");
-        }
-        // RFC 7692 §7.1.2.1: an offer that names the server's window is accepted by naming it.
-        if self.names_server_window || self.server_max_window_bits < MOST_WINDOW_BITS {
-            // Writing to a vector does not fail.
-            let _ = write!(out, "; server_max_window_bits={}", self.server_max_window_bits);
-        }
-        // RFC 7692 §7.1.2.2: only an offer that allows it leads to a smaller window here.
-        if self.client_max_window_bits < MOST_WINDOW_BITS {
-            let _ = write!(out, "; client_max_window_bits={}", self.client_max_window_bits);
-        }
+        let names_server_window = self.names_server_window || self.server_max_window_bits < MOST_WINDOW_BITS;
+        let names_client_window = self.client_max_window_bits < MOST_WINDOW_BITS;
+        let answer = DeflateOffer {
+            server_no_context_takeover: self.server_no_context_takeover,
+            client_no_context_takeover: self.client_no_context_takeover,
+            // RFC 7692 §7.1.2.1: an offer that names the server's window is accepted by naming it.
+            server_max_window_bits: names_server_window.then_some(self.server_max_window_bits),
+            // RFC 7692 §7.1.2.2: only an offer that allows it leads to a smaller window here.
+            client_max_window_bits: names_client_window.then_some(self.client_max_window_bits),
+        };
+        answer.encode(out);
     }
 }
 
@@ -152,7 +147,8 @@ pub fn negotiate<'a>(
     first_offer(values)?.answer(config)
 }
 
-/// An offer of permessage-deflate that can be accepted, whatever the configuration.
+/// The parameters of permessage-deflate as they are written, in an offer or in an answer. Of an offer that was read it is
+/// known that it can be accepted, whatever the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeflateOffer {
     server_no_context_takeover: bool,
@@ -176,6 +172,27 @@ impl DeflateOffer {
             client_no_context_takeover: self.client_no_context_takeover || config.client_no_context_takeover,
             names_server_window: self.server_max_window_bits.is_some(),
         })
+    }
+
+    /// Appends the value of Sec-WebSocket-Extensions that says this.
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(EXTENSION.as_bytes());
+        if self.server_no_context_takeover {
+            out.extend_from_slice(b"; server_no_context_takeover");
+        }
+        if self.client_no_context_takeover {
+            out.extend_from_slice(b"; client_no_context_takeover");
+        }
+        // Writing to a vector does not fail.
+        if let Some(bits) = self.server_max_window_bits {
+            let _ = write!(out, "; server_max_window_bits={bits}");
+        }
+        match self.client_max_window_bits {
+            // RFC 7692 §7.1.2.2: an offer of the largest one says only that it is understood.
+            Some(MOST_WINDOW_BITS) => out.extend_from_slice(b"; client_max_window_bits"),
+            Some(bits) => drop(write!(out, "; client_max_window_bits={bits}")),
+            None => {}
+        }
     }
 
     /// Whether these parameters are a legal answer to this offer (RFC 7692 §7.1).

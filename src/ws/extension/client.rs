@@ -1,8 +1,6 @@
 //! The client's side of the agreement on permessage-deflate (RFC 7692 §5, §7.1): what it offers, and whether the answer is
 //! a legal one. Compresses nothing.
 
-use std::io::Write as _;
-
 use super::{
     DeflateConfig, DeflateOffer, DeflateParams, EXTENSION, MOST_WINDOW_BITS, Malformed, Value, next_element,
     read_element, window_bits,
@@ -37,26 +35,6 @@ impl DeflateOffer {
             client_no_context_takeover: config.client_no_context_takeover,
             server_max_window_bits: (server_bits < MOST_WINDOW_BITS).then_some(server_bits),
             client_max_window_bits: Some(config.client_max_window_bits),
-        }
-    }
-
-    /// Appends the value of Sec-WebSocket-Extensions that offers this.
-    pub(crate) fn encode(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(EXTENSION.as_bytes());
-        if self.server_no_context_takeover {
-            out.extend_from_slice(b"; server_no_context_takeover");
-        }
-        if self.client_no_context_takeover {
-            out.extend_from_slice(b"; client_no_context_takeover");
-        }
-        if let Some(bits) = self.server_max_window_bits {
-            // Writing to a vector does not fail.
-            let _ = write!(out, "; server_max_window_bits={bits}");
-        }
-        match self.client_max_window_bits {
-            Some(MOST_WINDOW_BITS) => out.extend_from_slice(b"; client_max_window_bits"),
-            Some(bits) => drop(write!(out, "; client_max_window_bits={bits}")),
-            None => {}
         }
     }
 
