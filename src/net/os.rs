@@ -32,6 +32,8 @@ pub struct OsSystem {
     poll: Poll,
     /// What the last poll answered; grown when it was full.
     events: Events,
+    /// Whether that was as much as it can.
+    full: bool,
     waker: Waker,
     started: Instant,
     /// The streams, by descriptor: four bytes each.
@@ -59,6 +61,7 @@ impl OsSystem {
         Ok(OsSystem {
             poll,
             events: Events::with_capacity(EVENTS_AT_FIRST),
+            full: false,
             waker,
             started: Instant::now(),
             streams: Vec::new(),
@@ -91,7 +94,8 @@ impl OsSystem {
     /// Makes room for more events at once if the last poll may have left some behind.
     fn grow_if_full(&mut self, gathered: usize) {
         let capacity = self.events.capacity();
-        if gathered >= capacity && capacity < EVENTS_AT_MOST {
+        self.full = gathered >= capacity;
+        if self.full && capacity < EVENTS_AT_MOST {
             self.events = Events::with_capacity((capacity * 2).min(EVENTS_AT_MOST));
         }
     }
@@ -113,6 +117,10 @@ impl System for OsSystem {
         }
         self.grow_if_full(gathered);
         Ok(())
+    }
+
+    fn has_more(&self) -> bool {
+        self.full
     }
 
     fn now(&self) -> Time {

@@ -95,7 +95,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
 
     /// When a turn is due without any event; [`Time::ZERO`] where it is due now, `None` where never.
     pub fn next_deadline(&self) -> Option<Time> {
-        if self.core.has_work() { Some(Time::ZERO) } else { self.core.next_deadline() }
+        let is_due = self.core.has_work() || self.system.has_more();
+        if is_due { Some(Time::ZERO) } else { self.core.next_deadline() }
     }
 
     /// Runs turns until [`Io::stop`].
