@@ -100,6 +100,11 @@ impl Flags {
         self.0 & other.0 != 0
     }
 
+    /// Those of both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     #[inline]
     pub(super) fn set(&mut self, other: Self) {
         self.0 |= other.0;

@@ -157,16 +157,23 @@ pub(super) fn alarm<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, k
     }
 }
 
-/// Something happened to an attempt: looks at each. Answers whether the connection stands.
-pub(super) fn look<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key) -> Standing {
+/// Something happened to an attempt, of which `seen` is known: looks at each. Answers whether the connection stands.
+pub(super) fn look<P, S: System + ?Sized>(
+    core: &mut Core<P>,
+    system: &mut S,
+    key: Key,
+    seen: Flags,
+) -> Standing {
     let Some(dial) = dial(core, key) else { return Standing::NotYet };
+    // What several share cannot be told apart.
+    let known = if dial.attempts.len() > 1 { seen.and(Flags::HALF_CLOSED) } else { seen };
     let mut failed = false;
     let mut index = 0;
     while let Some(attempt) = dial.attempts.get(index) {
         match system.finish_connect(attempt.socket) {
             Ok(Some(_)) => {
                 let winner = dial.attempts.swap_remove(index).socket;
-                win(core, system, key, winner);
+                win(core, system, key, winner, known);
                 return Standing::Yes;
             }
             Ok(None) => index = index.saturating_add(1),
@@ -200,7 +207,10 @@ fn attempt_now<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: K
 }
 
 /// The first that stands is the connection; the others are dropped.
-fn win<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key, winner: SocketId) {
+///
+/// A server may have said its last word already. No second event tells of that, so `known` must not be forgotten. Said of
+/// the winner though it was a loser's, it costs a receive that finds nothing.
+fn win<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key, winner: SocketId, known: Flags) {
     let Some(connection) = core.connections.get_mut(key) else { return };
     if let Some(mut dial) = connection.backlog().dial.take() {
         dial.close(system);
@@ -211,8 +221,8 @@ fn win<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key, winn
     connection.trim();
     connection.socket = winner;
     connection.phase = Phase::Open;
-    // What the events of the losers said is not true of the winner; a receive tells.
-    connection.flags = Flags::fresh();
+    connection.flags = known;
+    connection.flags.set(Flags::fresh());
     connection.flags.set(Flags::READABLE);
 }
 

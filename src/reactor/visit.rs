@@ -57,8 +57,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     /// Something happened to a connection that is not there yet.
     fn look(&mut self, key: Key) {
         let Some(connection) = self.core.connections.get_mut(key) else { return };
-        connection.flags.clear(Flags::WRITABLE);
-        if dial::look(&mut self.core, &mut self.system, key) == Standing::Yes {
+        let seen = std::mem::replace(&mut connection.flags, Flags::none());
+        if dial::look(&mut self.core, &mut self.system, key, seen) == Standing::Yes {
             let io = &mut Io { core: &mut self.core, system: &mut self.system };
             self.driver.connected(io, ConnId(key));
         }
