@@ -973,6 +973,60 @@ fn a_peer_may_leave_while_its_request_is_held() {
     }
 }
 
+/// Whoever asked for a WebSocket and ends its stream is of no more use to anybody: the handler hears of it at once, not
+/// when the time for the decision is over, wherever the end lies.
+#[test]
+fn a_held_client_that_leaves_is_told_of_at_once() {
+    for how in ["shut", "shut at once", "shut behind frames", "close", "reset"] {
+        let mut held = holding(Config::default());
+        let mut client = Client::silent(&held.server);
+        client.send(&upgrade_request(&[]));
+        if how != "shut at once" {
+            held.wait_for_held(1);
+        }
+        match how {
+            "close" => drop(client),
+            "reset" => client.reset(),
+            "shut behind frames" => {
+                client.text("early");
+                client.shut();
+                client.expect_end(SOON);
+            }
+            _ => {
+                client.shut();
+                client.expect_end(SOON);
+            }
+        }
+        eventually("on_close", || held.server.closed() == 1);
+        assert_eq!(held.server.reasons(), ["EndOfStream"], "{how}");
+        held.wait_for_held(1);
+        assert_eq!(held.decide("accept"), format!("{:?}", Err::<(), _>(DecideError::Gone)));
+        eventually("its slot is back", || held.server.count(|watch| &watch.connections) == 1);
+        assert_eq!(held.server.opened(), 1, "only the control connection opened");
+    }
+}
+
+/// A client of plain HTTP may end its stream behind the request and still read the answer; one that is gone altogether is
+/// told of at once.
+#[test]
+fn a_held_plain_request_outlives_the_clients_stream() {
+    let mut held = holding(Config::default());
+    let mut client = Client::silent(&held.server);
+    client.send(&request(&["GET / HTTP/1.1", "Host: a"]));
+    client.shut();
+    held.wait_for_held(1);
+    client.expect_silence(Duration::from_millis(50));
+    assert_eq!(held.decide("respond"), "Ok(())");
+    assert_eq!(client.response().status, 403);
+    client.expect_fin();
+    let mut client = Client::silent(&held.server);
+    client.send(&request(&["GET / HTTP/1.1", "Host: a"]));
+    held.wait_for_held(1);
+    client.reset();
+    eventually("on_close", || held.server.closed() == 1);
+    assert_eq!(held.server.reasons(), ["EndOfStream"]);
+}
+
 #[test]
 fn an_offered_subprotocol_can_be_chosen() {
     let choose = |_: &mut rules::Cx<'_>, _, request: &gnezdo::Request<'_>| -> Answer {

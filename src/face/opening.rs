@@ -1,5 +1,6 @@
 //! L4, from the first byte to the 101: puts the head together, shows the request to the handler, does what it says.
 
+use crate::face::closed::Reason;
 use crate::face::context::DecideError;
 use crate::face::handler::upgrade_required;
 use crate::face::runtime::Runtime;
@@ -90,7 +91,10 @@ impl<H: Handler> Runtime<H> {
         session.stage = Stage::Held(Box::new(Held { upgrade, body }));
         session.met = Met::Held;
         match answer {
-            Answer::Hold => io.pause(id),
+            Answer::Hold => {
+                io.pause(id);
+                self.let_go(io, id);
+            }
             // The outcome of a failed answer is on the wire already: 426 or 500.
             Answer::Respond(response) => drop(self.context(io).1.decide_respond(id, &response)),
             Answer::Accept(accept) => {
@@ -98,6 +102,16 @@ impl<H: Handler> Runtime<H> {
                     self.open_to_handler(io, id);
                 }
             }
+        }
+    }
+
+    /// Ends a held request that nobody waits for any more. Who asked for a WebSocket and ends its stream can't even close
+    /// one well; a client of plain HTTP may end its stream after the request and still read the answer.
+    pub(super) fn let_go(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId) {
+        let Some(Stage::Held(held)) = io.session(id).map(|session| &session.stage) else { return };
+        let needs_both_ways = held.upgrade.is_some();
+        if io.has_hung_up(id) || needs_both_ways && io.has_left(id) {
+            self.end(io, id, Reason::EndOfStream);
         }
     }
 

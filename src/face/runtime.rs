@@ -323,7 +323,10 @@ impl<H: Handler> Driver for Runtime<H> {
             let (handler, mut cx) = self.context(io);
             return handler.on_end(&mut cx, id);
         }
-        self.end(io, id, Reason::EndOfStream);
+    }
+
+    fn left(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
+        self.let_go(io, id);
     }
 
     fn drained(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, drain: Drain) {

@@ -178,6 +178,12 @@ impl<P> Connection<P> {
         self.phase == Phase::Open && self.backlog.is_none() && !self.flags.has(Flags(TROUBLE))
     }
 
+    /// Whether the driver asked for no input.
+    #[inline]
+    pub(super) fn is_paused(&self) -> bool {
+        self.phase == Phase::Open && self.flags.has(Flags::PAUSED)
+    }
+
     /// Whether the driver is to be told, now, that there is room: a choked connection at the low-water mark, but a
     /// refused send only when nothing is queued, since else it might be refused, and tried, again and again.
     #[inline]

@@ -20,6 +20,8 @@ pub(super) struct Core<P> {
     pub(super) output: Output,
     /// Connections to visit in the next turn, in order; each stands here once at most ([`Flags::LISTED`]).
     pub(super) ready: VecDeque<Key>,
+    /// Paused connections whose peers were seen to leave in this turn.
+    pub(super) left: Vec<Key>,
     /// Connections to flush at the end of this turn; each stands here once at most ([`Flags::DIRTY`]).
     pub(super) dirty: Vec<Key>,
     /// Connections whose driver is to be told of their end, and why they ended.
@@ -93,6 +95,7 @@ impl<P> Core<P> {
             listeners: Slab::new(),
             output: Output::default(),
             ready: VecDeque::new(),
+            left: Vec::new(),
             dirty: Vec::new(),
             ended: VecDeque::new(),
             dead: Vec::new(),

@@ -42,7 +42,7 @@ impl fmt::Debug for ListenerId {
 /// A connection meets them in this order, each on the loop's thread and none inside another:
 ///
 /// ```text
-/// open → opened, or connected → ( receive | landing → landed | deadline | drained )* → end_of_stream? → closed
+/// open → opened, or connected → ( receive | landing → landed | deadline | drained | left )* → end_of_stream? → closed
 /// ```
 pub trait Driver {
     /// What a driver keeps of one connection, stored in the loop's slab.
@@ -71,6 +71,10 @@ pub trait Driver {
 
     /// The peer will send no more; what it sent was offered.
     fn end_of_stream(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
+
+    /// The peer of a connection that [`Io::pause`] stopped has left, while input of it may still wait.
+    /// [`Io::has_hung_up`] tells whether it can still be sent to. Called again where the peer goes further.
+    fn left(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
 
     /// There is room: the queue fell from above its high-water mark to the low one, or it is empty after a send was
     /// refused or [`Io::want_drained`] asked.

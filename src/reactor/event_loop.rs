@@ -129,6 +129,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             dial::resolved(&mut self.core, &mut self.system, answer);
         }
         self.accept();
+        self.tell_left();
         self.visit_ready();
         self.run_timers();
         let woken_again = std::mem::take(&mut self.core.woken);
@@ -167,8 +168,19 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             }
             let Some(key) = Key::from_bits(event.key.0) else { continue };
             let Some(connection) = self.core.connections.get_mut(key) else { continue };
-            connection.flags.set(flags_of(event.readiness));
+            let flags = flags_of(event.readiness);
+            connection.flags.set(flags);
+            if flags.has(Flags::HALF_CLOSED) && connection.is_paused() {
+                self.core.left.push(key);
+            }
             self.core.list(key);
+        }
+    }
+
+    /// Who does not read would not hear that the peer has left.
+    fn tell_left(&mut self) {
+        for key in std::mem::take(&mut self.core.left) {
+            self.driver.left(&mut Io { core: &mut self.core, system: &mut self.system }, ConnId(key));
         }
     }
 

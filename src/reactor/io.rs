@@ -172,6 +172,12 @@ impl<P> Io<'_, P> {
         self.core.connections.get(id.0).is_some_and(left)
     }
 
+    /// Whether the peer neither sends nor receives any more.
+    #[must_use]
+    pub fn has_hung_up(&self, id: ConnId) -> bool {
+        self.core.connections.get(id.0).is_some_and(|connection| connection.flags.has(Flags::HUNG_UP))
+    }
+
     /// Ends a connection well: what is queued is sent, then the write side is shut, then the peer's end of stream
     /// is awaited, with a bound. Nothing is received any more.
     pub fn finish(&mut self, id: ConnId) {
