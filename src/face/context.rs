@@ -4,12 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use crate::face::closed::Reason;
-use crate::face::config::{ConfigError, Listen};
+use crate::face::config::Listen;
 use crate::face::reactor::Listening;
 use crate::face::runtime::Shared;
 use crate::face::session::{Met, Session, Stage};
 use crate::face::shutdown;
-use crate::face::{Accept, Error, Handler, Result};
+use crate::face::{Accept, Handler, Result};
 use crate::http::Response;
 use crate::net::{Addr, Peer};
 use crate::reactor::{Bound, ConnId, Io, ListenerId, SendError, Sent};
@@ -332,15 +332,22 @@ impl<H: Handler> Context<'_, H> {
     ///
     /// An [`Error`] that names the address and the cure.
     pub fn listen(&mut self, addr: &Addr, listen: &Listen) -> Result<Listening> {
-        let service = self.shared.service(&listen.serve).map_err(|error: ConfigError| Error::from(error))?;
-        let (id, addr) = self.io.listen(addr, &listen.options)?;
-        self.shared.bind(id, service);
-        Ok(Listening { id, addr })
+        let service = self.shared.services.enter(&listen.serve)?;
+        match self.io.listen(addr, &listen.options) {
+            Ok((id, addr)) => {
+                self.shared.services.bind(id, service);
+                Ok(Listening { id, addr })
+            }
+            Err(error) => {
+                self.shared.services.leave(service);
+                Err(error.into())
+            }
+        }
     }
 
     /// Closes a listener; its connections stay. Answers whether it was open.
     pub fn close_listener(&mut self, id: ListenerId) -> bool {
-        self.shared.unbind(id);
+        self.shared.services.unbind(id);
         self.io.close_listener(id)
     }
 

@@ -14,6 +14,7 @@ mod opening;
 mod reactor;
 mod remote;
 mod runtime;
+mod services;
 mod session;
 mod shutdown;
 mod target;

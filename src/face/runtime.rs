@@ -5,15 +5,16 @@ use std::io;
 use std::sync::Arc;
 
 use crate::face::closed::Reason;
-use crate::face::config::{ConfigError, Serve, Timeouts, WebSocketConfig};
+use crate::face::config::Timeouts;
 use crate::face::remote::{Ending, Posts, Wish};
+use crate::face::services::{Service, Services};
 use crate::face::session::{Met, Moment, ServiceIndex, Session, Stage};
 use crate::face::{Closed, Config, Context, Handler, Timeout, shutdown};
 use crate::net::{Addr, Peer};
 use crate::reactor::{ConnId, Drain, Driver, End, Io, ListenerId};
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
-use crate::ws::{Control, DeflateParams, Upgrade, Workspace, WorkspaceConfig};
+use crate::ws::{Control, Workspace, WorkspaceConfig};
 
 /// The user's handler, and what all of its connections share.
 pub(super) struct Runtime<H: Handler> {
@@ -60,47 +61,12 @@ pub(super) enum Masks {
 /// A call of the protocol takes one key at most.
 const KEYS_AT_LEAST: usize = 2;
 
-/// What listeners serve, by index, and which listener serves what.
-#[derive(Debug)]
-pub(super) struct Services {
-    /// [`Config::websocket`], at index 0.
-    first: WebSocketConfig,
-    /// Those of [`Serve::WebSocketWith`], from index 1; none is ever taken away.
-    others: Vec<WebSocketConfig>,
-    bound: Vec<(ListenerId, Service)>,
-}
-
-/// What the connections of a listener speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
-    WebSocket(ServiceIndex),
-    Raw,
-}
-
-impl Services {
-    #[inline]
-    pub(super) fn of(&self, index: ServiceIndex) -> &WebSocketConfig {
-        self.others.get(usize::from(index.0).wrapping_sub(1)).unwrap_or(&self.first)
-    }
-
-    /// What of the compression a request offers is agreed to.
-    pub(super) fn deflate(&self, index: ServiceIndex, upgrade: &Upgrade) -> Option<DeflateParams> {
-        let config = self.of(index).deflate.as_ref().filter(|_| cfg!(feature = "deflate"))?;
-        upgrade.deflate(config)
-    }
-
-    fn at(&self, listener: ListenerId) -> Service {
-        let found = self.bound.iter().find(|(id, _)| *id == listener);
-        found.map_or(Service::WebSocket(ServiceIndex(0)), |(_, service)| *service)
-    }
-}
-
 impl Shared {
     pub(super) fn new(config: &Config, wish: Arc<Wish>) -> Self {
         let mut space = WorkspaceConfig::default();
         space.pool_bytes = config.pool_bytes.unwrap_or(space.pool_bytes);
         Self {
-            services: Services { first: config.websocket.clone(), others: Vec::new(), bound: Vec::new() },
+            services: Services::new(config.websocket.clone()),
             timeouts: config.timeouts.clone(),
             space: Workspace::new(space),
             scratch: Vec::new(),
@@ -115,29 +81,6 @@ impl Shared {
             keys_checked: None,
             process: 0,
         }
-    }
-
-    /// The service of a listener to be opened.
-    pub(super) fn service(&mut self, serve: &Serve) -> Result<Service, ConfigError> {
-        match serve {
-            Serve::WebSocket => Ok(Service::WebSocket(ServiceIndex(0))),
-            Serve::Raw => Ok(Service::Raw),
-            Serve::WebSocketWith(config) => {
-                config.check()?;
-                let index = u16::try_from(self.services.others.len().saturating_add(1));
-                let index = index.map_err(|_| ConfigError::TooManyServices)?;
-                self.services.others.push(WebSocketConfig::clone(config));
-                Ok(Service::WebSocket(ServiceIndex(index)))
-            }
-        }
-    }
-
-    pub(super) fn bind(&mut self, listener: ListenerId, service: Service) {
-        self.services.bound.push((listener, service));
-    }
-
-    pub(super) fn unbind(&mut self, listener: ListenerId) {
-        self.services.bound.retain(|(id, _)| *id != listener);
     }
 
     /// Keeps masking keys at hand for what clients of this loop send (RFC 6455 §5.3, R18). Costs a server nothing.
@@ -257,6 +200,7 @@ impl<H: Handler> Driver for Runtime<H> {
 
     fn opened(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
         let Some(session) = io.session(id) else { return };
+        self.shared.services.share(session.service);
         if !session.is_opening() {
             return self.open_to_handler(io, id);
         }
@@ -323,6 +267,7 @@ impl<H: Handler> Driver for Runtime<H> {
             let (handler, mut cx) = self.context(io);
             return handler.on_end(&mut cx, id);
         }
+        self.end(io, id, Reason::EndOfStream);
     }
 
     fn left(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
@@ -378,7 +323,7 @@ impl<H: Handler> Driver for Runtime<H> {
         addr: &Addr,
         error: io::Error,
     ) {
-        self.shared.unbind(id);
+        self.shared.services.unbind(id);
         let (handler, mut cx) = self.context(io);
         handler.on_listener_error(&mut cx, addr, &error);
     }
@@ -401,6 +346,7 @@ impl<H: Handler> Driver for Runtime<H> {
         }
         if let Some(session) = io.session(id) {
             session.met = Met::Closed;
+            self.shared.services.release(session.service);
         }
     }
 }
