@@ -226,7 +226,7 @@ fn a_server_that_closes_in_the_middle_of_its_answer_is_a_typed_failure() {
         let addr = answers(answer[..length].to_vec(), Then::Close);
         call(&mut reactor, &Connect::to(&format!("ws://{addr}/")).unwrap());
         until(&mut reactor, |both| both.ended.len() == 1);
-        assert_eq!(reactor.handler().ended, ["EndOfStream"]);
+        assert_eq!(reactor.handler().ended, ["refused: the head is incomplete"]);
     }
 }
 

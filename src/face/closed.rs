@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::face::session::Outcome;
+use crate::face::target::Target;
 use crate::net::NetError;
 use crate::reactor::{Cause, End};
 use crate::ws::{CloseFrame, HandshakeFailure, ProtocolError};
@@ -14,6 +16,17 @@ pub struct Closed {
     pub reason: Reason,
     /// Bytes that a `send` had accepted and that never reached the kernel.
     pub unsent: usize,
+    /// What was called, where [`Context::connect`](crate::Context::connect) led to no open connection.
+    pub target: Option<Target>,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            Some(target) => write!(f, "{target}: {}", self.reason),
+            None => self.reason.fmt(f),
+        }
+    }
 }
 
 /// Why a connection ended.
@@ -107,15 +120,15 @@ pub enum Timeout {
 }
 
 impl Closed {
-    /// What the handler is told, of what the loop saw and of the reason that was found before.
-    pub(super) fn new(end: End, found: Option<Reason>) -> Self {
-        let reason = found.unwrap_or(match end.cause {
+    /// What the handler is told, of what the loop saw and of what was found before.
+    pub(super) fn new(end: End, found: Outcome) -> Self {
+        let reason = found.reason.unwrap_or(match end.cause {
             Cause::Finished => Reason::Finished,
             Cause::Aborted => Reason::Aborted,
             Cause::Stalled => Reason::TimedOut(Timeout::Write),
             Cause::NotConnected(error) => Reason::NotConnected(error),
             Cause::Lost(error) => Reason::Lost(error),
         });
-        Self { reason, unsent: end.unsent }
+        Self { reason, unsent: end.unsent, target: found.target }
     }
 }

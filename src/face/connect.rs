@@ -96,7 +96,7 @@ impl<H: Handler> Context<'_, H> {
             Some(resource) => Some(self.propose(connect, resource)?),
             None => None,
         };
-        let call = Box::new(Call { proposal, answer: PartialHead::default() });
+        let call = Box::new(Call { target: target.clone(), proposal, answer: PartialHead::default() });
         let mut session = Session::new(ServiceIndex(0), Stage::Dialling(call));
         session.met = Met::Held;
         let (destination, options) = (&target.destination, connect.options.clone());
@@ -172,6 +172,9 @@ impl<H: Handler> Runtime<H> {
         session.stage = Stage::Socket(Protocol::client(agreed.deflate));
         let (handler, mut cx) = self.context(io);
         handler.on_accepted(&mut cx, id, agreed);
-        self.open_to_handler(io, id);
+        // The handler may have thought better of it.
+        if io.is_open(id) {
+            self.open_to_handler(io, id);
+        }
     }
 }

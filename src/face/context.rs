@@ -7,7 +7,7 @@ use crate::face::closed::Reason;
 use crate::face::config::Listen;
 use crate::face::reactor::Listening;
 use crate::face::runtime::Shared;
-use crate::face::session::{Met, Session, Stage};
+use crate::face::session::{Met, Outcome, Session, Stage};
 use crate::face::shutdown;
 use crate::face::{Accept, Handler, Result};
 use crate::http::Response;
@@ -375,7 +375,8 @@ impl<H: Handler> Context<'_, H> {
         if matches!(session.stage, Stage::Ended(_)) {
             return;
         }
-        let stage = std::mem::replace(&mut session.stage, Stage::Ended(reason.map(Box::new)));
+        let outcome = Outcome::of(&session.stage, reason);
+        let stage = std::mem::replace(&mut session.stage, Stage::Ended(Some(Box::new(outcome))));
         let is_client = matches!(&stage, Stage::Socket(protocol) if protocol.role() == Role::Client);
         self.shared.left(stage);
         // RFC 6455 §7.1.1: the server closes the TCP connection first.

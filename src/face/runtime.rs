@@ -8,8 +8,9 @@ use crate::face::closed::Reason;
 use crate::face::config::Timeouts;
 use crate::face::remote::{Ending, Posts, Wish};
 use crate::face::services::{Service, Services};
-use crate::face::session::{Met, Moment, ServiceIndex, Session, Stage};
+use crate::face::session::{Met, Moment, Outcome, ServiceIndex, Session, Stage};
 use crate::face::{Closed, Config, Context, Handler, Timeout, shutdown};
+use crate::http::HttpError;
 use crate::net::{Addr, Peer};
 use crate::reactor::{ConnId, Drain, Driver, End, Io, ListenerId};
 use crate::time::Time;
@@ -263,11 +264,16 @@ impl<H: Handler> Driver for Runtime<H> {
 
     fn end_of_stream(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
         let Some(session) = io.session(id) else { return };
-        if matches!(session.stage, Stage::Raw) {
-            let (handler, mut cx) = self.context(io);
-            return handler.on_end(&mut cx, id);
+        match session.stage {
+            Stage::Raw => {
+                let (handler, mut cx) = self.context(io);
+                handler.on_end(&mut cx, id);
+            }
+            Stage::Calling(_) => self.end(io, id, Reason::Refused(HttpError::Incomplete.into())),
+            Stage::Opening(_) | Stage::Held(_) | Stage::Dialling(_) | Stage::Socket(_) | Stage::Ended(_) => {
+                self.end(io, id, Reason::EndOfStream);
+            }
         }
-        self.end(io, id, Reason::EndOfStream);
     }
 
     fn left(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
@@ -332,15 +338,16 @@ impl<H: Handler> Driver for Runtime<H> {
         self.shared.late_pongs.remove(&id);
         let Some(session) = io.session(id) else { return };
         let met = session.met;
-        let found = match std::mem::replace(&mut session.stage, Stage::Ended(None)) {
-            Stage::Ended(reason) => reason.map(|reason| *reason),
+        let outcome = match std::mem::replace(&mut session.stage, Stage::Ended(None)) {
+            Stage::Ended(outcome) => outcome.map(|outcome| *outcome).unwrap_or_default(),
             stage => {
+                let outcome = Outcome::of(&stage, None);
                 self.shared.left(stage);
-                None
+                outcome
             }
         };
         if matches!(met, Met::Held | Met::Open) {
-            let closed = Closed::new(end, found);
+            let closed = Closed::new(end, outcome);
             let (handler, mut cx) = self.context(io);
             handler.on_close(&mut cx, id, &closed);
         }

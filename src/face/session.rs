@@ -1,6 +1,7 @@
 //! L4, what is kept of each connection beside the loop's own: which protocol it speaks and how far it is.
 
 use crate::face::closed::Reason;
+use crate::face::target::Target;
 use crate::http::{BodyMode, HeadScanner};
 use crate::time::Time;
 use crate::ws::{Proposal, Protocol, Upgrade};
@@ -48,8 +49,28 @@ pub(super) enum Stage {
     Socket(Protocol),
     /// For bytes.
     Raw,
-    /// For nothing: the reason stands, the loop does the rest.
-    Ended(Option<Box<Reason>>),
+    /// For nothing: the outcome stands, the loop does the rest.
+    Ended(Option<Box<Outcome>>),
+}
+
+/// What is known of an end before the loop tells of it.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Why, where the loop did not find out by itself.
+    pub(super) reason: Option<Reason>,
+    /// What was called, where the connection never opened.
+    pub(super) target: Option<Target>,
+}
+
+impl Outcome {
+    /// The outcome of a connection that ends in `stage`.
+    pub(super) fn of(stage: &Stage, reason: Option<Reason>) -> Self {
+        let target = match stage {
+            Stage::Dialling(call) | Stage::Calling(call) => Some(call.target.clone()),
+            Stage::Opening(_) | Stage::Held(_) | Stage::Socket(_) | Stage::Raw | Stage::Ended(_) => None,
+        };
+        Self { reason, target }
+    }
 }
 
 /// A head that did not come whole.
@@ -62,6 +83,8 @@ pub(super) struct PartialHead {
 /// A connection of ours that is not open yet.
 #[derive(Debug)]
 pub(super) struct Call {
+    /// Whom it is to.
+    pub(super) target: Target,
     /// What is asked of a WebSocket server; nothing on a raw connection.
     pub(super) proposal: Option<Proposal>,
     /// What came of the answer.
