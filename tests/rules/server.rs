@@ -1,10 +1,14 @@
 //! A reactor in a thread of its own, with a handler made of closures that keeps a ledger of every connection.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll};
 
 use gnezdo::{
     Accept, Addr, Answer, Closed, Config, ConnId, Context, Handler, Listen, ListenerId, Message, Reactor,
@@ -229,8 +233,9 @@ impl Server {
                 addrs.push(listening.addr);
             }
             sender.send((addrs, reactor.remote())).unwrap();
+            let mut turns = Turns::of(&reactor);
             while !reactor.is_stopped() {
-                reactor.turn(None).unwrap();
+                turns.next(&mut reactor);
                 seen.turns.fetch_add(1, Ordering::SeqCst);
                 seen.connections.store(reactor.with(|_, cx| cx.connections()), Ordering::SeqCst);
             }
@@ -291,6 +296,32 @@ impl Server {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// Who runs the turns of a server: the reactor itself, or a loop around it that waits for other things too.
+enum Turns {
+    Own,
+    Foreign { poll: Poll, events: Events },
+}
+
+impl Turns {
+    /// The foreign loop where the tests stand in `embedded.rs`, the reactor's own everywhere else.
+    fn of(reactor: &Reactor<Scripted>) -> Self {
+        if env!("CARGO_CRATE_NAME") != "embedded" {
+            return Self::Own;
+        }
+        let (poll, descriptor) = (Poll::new().unwrap(), reactor.as_raw_fd().unwrap());
+        poll.registry().register(&mut SourceFd(&descriptor), mio::Token(0), Interest::READABLE).unwrap();
+        Self::Foreign { poll, events: Events::with_capacity(4) }
+    }
+
+    fn next(&mut self, reactor: &mut Reactor<Scripted>) {
+        let Self::Foreign { poll, events } = self else { return reactor.turn(None).unwrap() };
+        match poll.poll(events, reactor.next_wait()) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => panic!("{error}"),
+            _ => reactor.turn(Some(Duration::ZERO)).unwrap(),
+        }
     }
 }
 
