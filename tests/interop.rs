@@ -1,10 +1,16 @@
-//! Clients that others wrote talk to the release build of the `echo` example: Python's `websockets` and Node's `ws`.
+//! What others wrote talks to us: Python's `websockets` and Node's `ws`, as clients of the release build of the `echo`
+//! example, and as servers that our own client calls.
 //!
-//! The clients are installed below `target/interop/` by the tests. Each case of `interop/python.py` and
-//! `interop/node.mjs` is a test here; they all talk to one server process. Where the tools are missing, the cases are
-//! reported as ignored and a line says why; with `CI=true` they fail instead.
+//! The libraries are installed below `target/interop/` by the tests. Each case of `interop/python.py` and
+//! `interop/node.mjs` is a test here, which all talk to one server process, and so is each of `interop/calls.rs`, to
+//! `interop/python_server.py` and `interop/node_server.mjs`. Where the tools are missing, the cases are reported as
+//! ignored and a line says why; with `CI=true` they fail instead.
 #![expect(clippy::unwrap_used, reason = "a harness of tests fails the test")]
 
+#[path = "calls/caller.rs"]
+mod caller;
+#[path = "interop/calls.rs"]
+mod calls;
 mod support;
 
 use std::collections::HashMap;
@@ -17,7 +23,7 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Echo, build_directory, echo_program, is_ci, skipped};
 
-/// What the cases of both clients were written for.
+/// What the cases of both were written for.
 const WEBSOCKETS: &str = "17.4";
 const WS: &str = "8.23.0";
 
@@ -25,9 +31,12 @@ fn main() {
     let arguments = Arguments::from_args();
     let server: Arc<OnceLock<Echo>> = Arc::default();
     let mut trials = Vec::new();
-    for (name, client) in [("python", python()), ("node", node())] {
-        match client {
-            Ok(client) => trials.extend(client.trials(name, &server)),
+    for (name, library) in [("python", python()), ("node", node())] {
+        match library {
+            Ok(library) => {
+                trials.extend(Client::new(library.client()).trials(name, &server));
+                trials.extend(calls::trials(name, &library.server()));
+            }
             Err(why) => trials.push(missing(name, why)),
         }
     }
@@ -36,13 +45,37 @@ fn main() {
     conclusion.exit();
 }
 
-/// Stands for the cases of a client that is not to be had.
+/// Stands for the cases of a library that is not to be had.
 fn missing(name: &str, why: String) -> Trial {
     if !is_ci() {
-        skipped(&format!("the cases of the {name} client"), &why);
+        skipped(&format!("the cases of {name}"), &why);
     }
     let fail = move || Err(Failed::from(why));
     Trial::test(format!("{name}::is_installed"), fail).with_ignored_flag(!is_ci())
+}
+
+/// A library that is installed, and the programs that use it.
+struct Library {
+    program: OsString,
+    client: &'static str,
+    server: &'static str,
+    /// What both programs are told.
+    options: Vec<OsString>,
+}
+
+impl Library {
+    fn client(&self) -> Vec<OsString> {
+        self.command(self.client)
+    }
+
+    fn server(&self) -> Vec<OsString> {
+        self.command(self.server)
+    }
+
+    fn command(&self, name: &str) -> Vec<OsString> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name);
+        [self.program.clone(), script.into()].into_iter().chain(self.options.iter().cloned()).collect()
+    }
 }
 
 /// A client program that knows its cases.
@@ -53,8 +86,8 @@ struct Client {
 }
 
 impl Client {
-    fn new(command: impl IntoIterator<Item = OsString>) -> Self {
-        Client { command: command.into_iter().collect(), outcomes: OnceLock::new() }
+    fn new(command: Vec<OsString>) -> Self {
+        Client { command, outcomes: OnceLock::new() }
     }
 
     fn trials(self, name: &str, server: &Arc<OnceLock<Echo>>) -> Vec<Trial> {
@@ -97,7 +130,7 @@ impl Client {
 }
 
 /// A virtual environment with the library of that version.
-fn python() -> Result<Client, String> {
+fn python() -> Result<Library, String> {
     let system = system("python3")?;
     let is_new = "import sys; sys.exit(sys.version_info < (3, 11))";
     output(Command::new(&system).args(["-c", is_new])).map_err(|_| "Python is older than 3.11".to_owned())?;
@@ -106,11 +139,12 @@ fn python() -> Result<Client, String> {
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
         output(Command::new(home.join("bin/python")).args(pip).arg(format!("websockets=={WEBSOCKETS}")))
     })?;
-    Ok(Client::new([home.join("bin/python").into(), script("python.py")]))
+    let program = home.join("bin/python").into();
+    Ok(Library { program, client: "python.py", server: "python_server.py", options: Vec::new() })
 }
 
 /// A directory with the library of that version.
-fn node() -> Result<Client, String> {
+fn node() -> Result<Library, String> {
     let (node, npm) = (system("node")?, system("npm")?);
     let home = installed(&format!("ws-{WS}"), |home| {
         std::fs::create_dir_all(home).unwrap();
@@ -119,7 +153,8 @@ fn node() -> Result<Client, String> {
             Command::new(npm).arg("install").args(options).arg("--prefix").arg(home).arg(format!("ws@{WS}")),
         )
     })?;
-    Ok(Client::new([node, script("node.mjs"), "--modules".into(), home.into()]))
+    let options = vec!["--modules".into(), home.into()];
+    Ok(Library { program: node, client: "node.mjs", server: "node_server.mjs", options })
 }
 
 /// The directory of this name below `target/interop/`, which exists only once `install` was done there.
@@ -133,10 +168,6 @@ fn installed(name: &str, install: impl FnOnce(&Path) -> Result<String, String>) 
         std::fs::write(mark, "").unwrap();
     }
     Ok(home)
-}
-
-fn script(name: &str) -> OsString {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name).into()
 }
 
 /// A program that runs.
