@@ -2,35 +2,33 @@
 //!
 //!     cargo run --release --example client -- [OPTIONS] URL
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, io::Write, time::Duration};
 
 use gnezdo::time::Backoff;
 use gnezdo::ws::CloseCode;
-use gnezdo::{Closed, Config, ConnId, Connect, Context, Handler, Message, PostError, Reactor, Remote};
+use gnezdo::{Closed, Config, ConnId, Connect, Context, Handler, Message, PostError, Reactor};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 const HELP: &str = "\
-usage: client [OPTIONS] URL   (sends lines from standard input until its end, prints what comes)
-  URL             ws://127.0.0.1:9001/, ws+unix:/run/echo.sock:/
-  --reconnect     try again, with growing pauses, when the connection fails
-  --ping SECONDS  ping a server silent for so long (default 30)";
+usage: client [OPTIONS] ws://HOST:PORT/PATH | ws+unix:/PATH:/RESOURCE
+  --reconnect     try again, up to 20 times with growing pauses, when the connection fails
+  --ping SECONDS  ping a server silent for so long, 0 for never (default 30)";
 
 struct Client {
     connect: Connect,
     backoff: Option<Backoff>,
     connection: Option<ConnId>,
     waiting: Vec<Option<String>>,
+    failed: bool,
 }
 
 impl Client {
     fn send_waiting(&mut self, cx: &mut Context<'_, Self>) {
         let Some(id) = self.connection else { return };
         for line in std::mem::take(&mut self.waiting) {
-            if let Some(line) = line {
-                let _ = cx.send(id, &line);
-            } else {
-                self.backoff = None;
-                let _ = cx.close(id, CloseCode::NORMAL, "");
+            match line {
+                Some(line) => _ = cx.send(id, &line),
+                None => (self.backoff, _) = (None, cx.close(id, CloseCode::NORMAL, "")),
             }
         }
     }
@@ -38,8 +36,7 @@ impl Client {
 
 impl Handler for Client {
     type Conn = ();
-    /// A line of standard input, or its end.
-    type Post = Option<String>;
+    type Post = Option<String>; // a line of standard input, or its end
 
     fn on_open(&mut self, cx: &mut Context<'_, Self>, id: ConnId) {
         eprintln!("client: connected to {}", self.connect.target);
@@ -48,11 +45,12 @@ impl Handler for Client {
         self.send_waiting(cx);
     }
 
-    fn on_message(&mut self, _cx: &mut Context<'_, Self>, _id: ConnId, message: Message<'_>) {
-        match message {
-            Message::Text(text) => println!("{text}"),
-            Message::Binary(bytes) => println!("{bytes:02x?}"),
-        }
+    fn on_message(&mut self, cx: &mut Context<'_, Self>, _id: ConnId, message: Message<'_>) {
+        let line = match message {
+            Message::Text(text) => text.to_string(),
+            Message::Binary(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        writeln!(std::io::stdout(), "{line}").unwrap_or_else(|_| cx.stop());
     }
 
     fn on_post(&mut self, cx: &mut Context<'_, Self>, line: Option<String>) {
@@ -67,24 +65,13 @@ impl Handler for Client {
         }
     }
 
-    /// Says why the connection is over, and tries again where that was asked for.
     fn on_close(&mut self, cx: &mut Context<'_, Self>, _id: ConnId, closed: &Closed) {
         self.connection = None;
-        eprintln!("client: {}: {}", self.connect.target, closed.reason);
+        eprintln!("client: {closed}");
+        self.failed = closed.reason.is_failure();
         let Some(pause) = self.backoff.as_mut().and_then(Backoff::pause) else { return cx.stop() };
         eprintln!("client: trying again in {pause:.1?}");
         cx.set_timer(pause, 0);
-    }
-}
-
-fn read_lines(remote: &Remote<Option<String>>) {
-    let lines = std::io::stdin().lines().map_while(Result::ok).map(Some);
-    for mut line in lines.chain([None]) {
-        // The queue is bounded; a terminal can wait.
-        while let Err(PostError::Full(back)) = remote.try_post(line) {
-            line = back;
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 }
 
@@ -96,7 +83,7 @@ fn main() {
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
-    let (mut url, mut config, mut backoff) = (None, Config::default(), None);
+    let (mut url, mut ping, mut backoff) = (None, 30, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -104,17 +91,29 @@ fn run() -> Result<(), Box<dyn Error>> {
                 println!("{HELP}");
                 return Ok(());
             }
-            Long("reconnect") => backoff = Some(Backoff::new(std::process::id().into())),
-            Long("ping") => config.timeouts.ping = Some(Duration::from_secs(parser.value()?.parse()?)),
-            Value(value) => url = Some(value.string()?),
+            Long("reconnect") => backoff = Some(Backoff::new(std::process::id().into()).at_most(20)),
+            Long("ping") => ping = parser.value()?.parse()?,
+            Value(value) if url.is_none() => url = Some(value.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
     let connect = Connect::to(&url.ok_or("which URL? Try --help")?)?;
-    let client = Client { connect, backoff, connection: None, waiting: Vec::new() };
+    let client = Client { connect, backoff, connection: None, waiting: Vec::new(), failed: true };
+    let mut config = Config::default();
+    config.timeouts.ping = (ping > 0).then(|| Duration::from_secs(ping));
+    config.timeouts.idle = config.timeouts.ping.map(|ping| ping.saturating_mul(2));
     let mut reactor = Reactor::new(client, config)?;
     let remote = reactor.remote();
-    std::thread::spawn(move || read_lines(&remote));
+    std::thread::spawn(move || {
+        for mut line in std::io::stdin().lines().map_while(Result::ok).map(Some).chain([None]) {
+            // The queue is bounded; a terminal can wait.
+            while let Err(PostError::Full(back)) = remote.try_post(line) {
+                line = back;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    });
     reactor.with(|client, cx| client.on_timer(cx, 0));
-    Ok(reactor.run()?)
+    reactor.run()?;
+    std::process::exit(reactor.handler().failed.into());
 }

@@ -29,6 +29,10 @@ fn main() {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    if addr == "--help" {
+        println!("usage: embed [ADDR]   (an echo server inside a foreign loop; default 127.0.0.1:9001)");
+        return Ok(());
+    }
     let mut reactor = Reactor::new(Echo, Config::default())?;
     println!("listening on ws://{}", reactor.listen(&addr.parse()?)?.addr);
 

@@ -11,7 +11,6 @@ use gnezdo::ws::CloseCode;
 use gnezdo::{Addr, Closed, Config, ConnId, Connect, Context, Handler, Listen, Message, Reactor};
 
 const USAGE: &str = "usage: proxy [--raw] LISTEN TARGET
-
   LISTEN  127.0.0.1:9002, unix:/run/proxy.sock: WebSocket clients, with --raw clients of bytes
   TARGET  tcp://host:port, unix:/path, ws://host:port/path, ws+unix:/path:/resource";
 
@@ -86,15 +85,14 @@ impl Handler for Proxy {
 
     fn on_close(&mut self, cx: &mut Context<'_, Self>, id: ConnId, closed: &Closed) {
         let Some(other) = cx.get(id).and_then(|half| half.other) else { return };
-        match cx.get_mut(other) {
-            Some(half) => half.other = None,
-            None => return,
-        }
-        if closed.reason.is_failure() {
-            eprintln!("proxy: {}: {}", self.target.target, closed.reason);
-        }
+        let Some(half) = cx.get_mut(other) else { return };
+        half.other = None;
         cx.resume(other);
-        let _ = cx.close(other, CloseCode::NORMAL, "");
+        let code = if closed.reason.is_failure() { CloseCode::TRY_AGAIN_LATER } else { CloseCode::NORMAL };
+        if closed.reason.is_failure() {
+            eprintln!("proxy: {closed}");
+        }
+        let _ = cx.close(other, code, "");
     }
 }
 
@@ -107,9 +105,13 @@ fn main() {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["--help"] {
+        println!("{USAGE}");
+        return Ok(());
+    }
     let raw = arguments.first().is_some_and(|first| first == "--raw");
     arguments.drain(..usize::from(raw));
-    let [listen, target] = arguments.as_slice() else { return Err(USAGE.into()) };
+    let [listen, target] = &arguments[..] else { return Err("wrong arguments, try --help".into()) };
     let mut reactor = Reactor::new(Proxy { target: Connect::to(target)? }, Config::default())?;
     let options = if raw { Listen::raw() } else { Listen::default() };
     let listening = reactor.listen_with(&listen.parse::<Addr>()?, &options)?;

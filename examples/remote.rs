@@ -59,6 +59,12 @@ fn main() {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    if addr == "--help" {
+        println!(
+            "usage: remote [ADDR]   (every client gets the ticks of another thread; default 127.0.0.1:9001)"
+        );
+        return Ok(());
+    }
     let mut reactor = Reactor::new(Clock::default(), Config::default())?;
     println!("listening on ws://{}", reactor.listen(&addr.parse()?)?.addr);
     let remote = reactor.remote();

@@ -101,14 +101,103 @@ fn client_comes_back_when_it_is_told_to() {
     assert_eq!(client.line(), "again");
 }
 
+/// What an example said to its end: on standard output, or, where it failed, on standard error.
+fn said(name: &str, arguments: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(examples().join(name));
+    let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
+    let [said, failed] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(!failed.contains("panicked"), "{failed}");
+    if output.status.success() { Ok(said) } else { Err(failed) }
+}
+
 #[test]
-fn client_says_what_is_wrong_and_ends() {
+fn every_example_with_arguments_helps() {
+    for name in ["echo", "tcp_echo", "client", "proxy", "embed", "remote"] {
+        let help = said(name, &["--help"]).unwrap();
+        assert!(help.contains(&format!("usage: {name}")), "{help}");
+    }
+}
+
+#[test]
+fn every_example_says_what_is_wrong_with_its_arguments() {
+    for (name, arguments, cure) in [
+        ("client", &[][..], "--help"),
+        ("client", &["http://127.0.0.1/"], "`ws://host:port/path`"),
+        ("client", &["wss://127.0.0.1/"], "TLS proxy"),
+        ("client", &["ws://127.0.0.1:1/", "more"], "more"),
+        ("client", &["--ping", "soon", "ws://127.0.0.1:1/"], "soon"),
+        ("client", &["--no-such"], "--no-such"),
+        ("proxy", &["127.0.0.1:0"], "--help"),
+        ("proxy", &["127.0.0.1:0", "tcp://nowhere"], "no port"),
+        ("embed", &["nowhere"], "no port"),
+        ("remote", &["nowhere"], "no port"),
+    ] {
+        let failed = said(name, arguments).unwrap_err();
+        assert!(failed.starts_with(&format!("{name}: ")) && failed.contains(cure), "{arguments:?}: {failed}");
+    }
+}
+
+#[test]
+fn client_names_what_it_could_not_reach_and_fails() {
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hanging_up = silent.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || drop(silent.accept().unwrap()));
+    for (url, why) in [
+        (format!("ws://{addr}/"), "nobody listens"),
+        (format!("ws://{hanging_up}/"), "client: "),
+        ("ws://does-not-exist.invalid/".to_owned(), "cannot be resolved"),
+        ("ws+unix:/nowhere/at/all.sock:/".to_owned(), "no socket"),
+    ] {
+        let failed = said("client", &[&url]).unwrap_err();
+        assert!(failed.contains(&url) && failed.contains(why), "{failed}");
+    }
+    server.join().unwrap();
+}
+
+#[test]
+fn client_tells_each_attempt() {
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut command = Command::new(examples().join("client"));
-    let output = command.arg(format!("ws://{addr}/")).stdin(Stdio::piped()).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("nobody listens") || said.contains("refused"), "{said}");
-    assert!(said.contains(&addr), "{said}");
+    command.args(["--reconnect", &format!("ws://{addr}/")]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut client = command.spawn().unwrap();
+    let mut lines = BufReader::new(client.stderr.take().unwrap()).lines();
+    for _ in 0..3 {
+        let [failed, next] = [(); 2].map(|()| lines.next().unwrap().unwrap());
+        assert!(failed.contains(&addr) && failed.contains("nobody listens"), "{failed}");
+        assert!(next.starts_with("client: trying again in "), "{next}");
+    }
+    let _echo = Example::server("echo", &[&addr]);
+    let connected = lines.map(Result::unwrap).any(|line| line.contains("connected to"));
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert!(connected);
+}
+
+/// A server that is silent for two seconds would be given up, if it did not answer the ping.
+#[test]
+fn client_pings_a_silent_server() {
+    let (_echo, addr) = Example::server("echo", &["127.0.0.1:0"]);
+    let mut client = Example::start("client", &["--ping", "1", &format!("ws://{addr}/")]);
+    client.say("hello\n");
+    assert_eq!(client.line(), "hello");
+    std::thread::sleep(Duration::from_millis(2_500));
+    client.say("still here\n");
+    assert_eq!(client.line(), "still here");
+}
+
+#[test]
+fn client_ends_in_silence_where_nobody_reads_what_it_prints() {
+    let (_echo, addr) = Example::server("echo", &["127.0.0.1:0"]);
+    let mut command = Command::new(examples().join("client"));
+    command.arg(format!("ws://{addr}/")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut client = command.spawn().unwrap();
+    drop(client.stdout.take());
+    client.stdin.as_mut().unwrap().write_all(b"hello\n").unwrap();
+    let mut said = String::new();
+    client.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    client.wait().unwrap();
+    assert!(!said.contains("panicked"), "{said}");
 }
 
 #[test]
@@ -117,7 +206,7 @@ fn proxy_bridges_websocket_to_bytes() {
     let (_proxy, addr) = Example::server("proxy", &["127.0.0.1:0", &format!("tcp://{service}")]);
     let mut client = Example::start("client", &[&format!("ws://{addr}/")]);
     client.say("hello\n");
-    assert_eq!(client.line(), "[68, 65, 6c, 6c, 6f]", "bytes come back as a binary message");
+    assert_eq!(client.line(), "68656c6c6f", "bytes come back as a binary message");
     assert_eq!(client.finish(), "");
 }
 

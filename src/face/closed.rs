@@ -72,7 +72,8 @@ impl fmt::Display for Reason {
             Self::Handshake { by, frame } => {
                 let who = if *by == Side::Local { "here" } else { "by the peer" };
                 match frame {
-                    Some(frame) => write!(f, "closed {who} ({}) {}", frame.code(), frame.reason()),
+                    Some(frame) if frame.reason().is_empty() => write!(f, "closed {who} ({})", frame.code()),
+                    Some(frame) => write!(f, "closed {who} ({}): {}", frame.code(), frame.reason()),
                     None => write!(f, "closed {who}"),
                 }
             }

@@ -107,10 +107,10 @@ fn the_winner_of_a_race_with_losers_is_a_whole_connection() {
     let mut race = Race::between(Config::default(), &[slow.addr(), live.addr()], ledger);
     let id = race.start();
     let server = std::thread::spawn(move || {
-        let mut line = live.accept();
-        line.wait_for_input();
-        line.write(b"heard");
-        line.shut();
+        let mut wire = live.accept();
+        wire.wait_for_input();
+        wire.write(b"heard");
+        wire.shut();
     });
     assert_eq!(race.caller.next(id), Told::Open);
     race.caller.send(id, b"hello");
