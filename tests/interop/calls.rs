@@ -94,7 +94,7 @@ impl Process {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut after = |word: &str| {
-            let line = lines.next().expect("the server ended before it listened").unwrap();
+            let line = lines.next().unwrap().unwrap();
             line.strip_prefix(word).unwrap_or_else(|| unreachable!("{line:?}")).trim().to_owned()
         };
         let (tcp, _, early) = (after("tcp"), after("unix"), after("early"));
