@@ -26,9 +26,10 @@ impl Client {
     fn send_waiting(&mut self, cx: &mut Context<'_, Self>) {
         let Some(id) = self.connection else { return };
         for line in std::mem::take(&mut self.waiting) {
-            match line {
-                Some(line) => _ = cx.send(id, &line),
-                None => (self.backoff, _) = (None, cx.close(id, CloseCode::NORMAL, "")),
+            if let Some(line) = line {
+                let _ = cx.send(id, &line);
+            } else {
+                (self.backoff, _) = (None, cx.close(id, CloseCode::NORMAL, ""));
             }
         }
     }
@@ -48,7 +49,7 @@ impl Handler for Client {
     fn on_message(&mut self, cx: &mut Context<'_, Self>, _id: ConnId, message: Message<'_>) {
         let line = match message {
             Message::Text(text) => text.to_string(),
-            Message::Binary(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            Message::Binary(raw) => raw.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")),
         };
         writeln!(std::io::stdout(), "{line}").unwrap_or_else(|_| cx.stop());
     }
