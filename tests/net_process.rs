@@ -7,7 +7,6 @@ mod net_support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -48,7 +47,7 @@ fn child_opens_one_of_each() {
         sockets.extend([listener, client, accept(&mut system, listener).0]);
     }
     let opened: Vec<u32> = descriptors().difference(&before).copied().collect();
-    assert_eq!(opened.len(), sockets.len() + 4, "poll, waker, reserve and lock besides");
+    assert_eq!(opened.len(), sockets.len() + 3, "poll, waker and lock besides");
     for flags in opened.iter().filter_map(|descriptor| flags(*descriptor)) {
         assert_eq!(flags & CLOSE_ON_EXEC, CLOSE_ON_EXEC);
     }
@@ -61,11 +60,11 @@ fn child_opens_one_of_each() {
 #[test]
 fn no_descriptor_is_inherited_and_no_socket_blocks() {
     let mut child = Process::start("child_opens_one_of_each", Path::new("-"), "true");
-    assert_eq!(child.line("child has "), "10 clean descriptors");
+    assert_eq!(child.line("child has "), "9 clean descriptors");
     child.finish();
 }
 
-/// Runs in a child with few descriptors: accepts all it can, refuses the rest, and serves again when one is free.
+/// Runs in a child with few descriptors: accepts all it can, and the next ones when some are free.
 #[test]
 fn child_runs_out_of_descriptors() {
     let Some(path) = child_argument() else { return };
@@ -90,43 +89,27 @@ fn child_runs_out_of_descriptors() {
     }
     let error = OsSystem::new().err().unwrap();
     assert!(matches!(error, NetError::Start { .. }), "{error}");
-    let refused = system.refuse_waiting(listener, 4);
-    let again = system.refuse_waiting(listener, 1000);
-    println!("child served {} refused {refused} and {again}", served.len());
-    std::io::stdin().read_line(&mut String::new()).unwrap();
+    println!("child served {}", served.len());
     assert!(matches!(system.accept(listener), Err(AcceptError::Exhausted)));
-    system.close(served[0], CloseHow::Graceful);
-    accept(&mut system, listener);
+    for served in served {
+        system.close(served, CloseHow::Graceful);
+        accept(&mut system, listener);
+    }
     println!("child serves again");
 }
 
 #[test]
-fn when_descriptors_run_out_those_who_wait_are_told() {
+fn when_descriptors_run_out_each_that_is_freed_serves_one_who_waits() {
     let directory = Directory::new();
     let path = directory.path("echo.sock");
     let mut child = Process::start("child_runs_out_of_descriptors", &path, "ulimit -n 40");
     child.line("child listens");
-    let mut clients: Vec<UnixStream> = (0..60).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    let clients: Vec<UnixStream> = (0..70).map(|_| UnixStream::connect(&path).unwrap()).collect();
     child.answer();
-    let counts = child.line("child served ");
-    let numbers: Vec<usize> = counts.split(' ').filter_map(|word| word.parse().ok()).collect();
-    assert_eq!(numbers.iter().sum::<usize>(), clients.len(), "{counts}");
-    assert_eq!(numbers[1], 4, "{counts}");
-    for client in clients.split_off(numbers[0]) {
-        assert_refused(client);
-    }
-    let _late = UnixStream::connect(&path).unwrap();
-    child.answer();
+    let served: usize = child.line("child served ").parse().unwrap();
+    assert!(served < 40 && served * 2 <= clients.len(), "{served}");
     child.line("child serves again");
     child.finish();
-}
-
-fn assert_refused(mut client: UnixStream) {
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    match client.read(&mut [0]) {
-        Ok(count) => assert_eq!(count, 0),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-    }
 }
 
 /// Runs in a child: waits in one poll and says how it ended.

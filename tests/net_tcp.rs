@@ -294,21 +294,7 @@ fn a_number_that_is_not_open_answers_like_a_closed_descriptor() {
         closed(system.take_error(socket).unwrap_err());
         closed(system.peer(socket).unwrap_err());
         assert!(matches!(system.accept(socket), Err(AcceptError::Broken(_))));
-        assert_eq!(system.refuse_waiting(socket, 8), 0);
         system.close(socket, CloseHow::Abort);
-    }
-}
-
-#[test]
-fn waiting_connections_can_be_refused_up_to_a_number() {
-    let mut system = OsSystem::new().unwrap();
-    let (listener, addr) = listen(&mut system, "127.0.0.1:0");
-    let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(addr.as_tcp().unwrap()).unwrap()).collect();
-    assert_eq!(system.refuse_waiting(listener, 2), 2);
-    assert_eq!(system.refuse_waiting(listener, 2), 1);
-    assert_eq!(system.refuse_waiting(listener, 2), 0);
-    for mut client in clients {
-        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     }
 }
 

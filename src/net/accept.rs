@@ -14,8 +14,8 @@ pub enum AcceptError {
     /// The connection broke before it was taken. Call again at once.
     #[error("the connection broke before it was accepted")]
     Retry,
-    /// Descriptors or memory have run out. No event will come for those who wait: refuse some, pause, and call again
-    /// when a descriptor is free or after a moment. More descriptors: `ulimit -n`, or fewer connections. It is said also
+    /// Descriptors or memory have run out. No event will come for those who wait: call again when one was
+    /// freed or after a moment; they wait in the kernel's backlog meanwhile. More descriptors: `ulimit -n`, or fewer connections. It is said also
     /// when nobody waits, for the kernel takes the descriptor before it looks at the queue.
     #[error("out of descriptors or memory (raise `ulimit -n` or lower the limit of connections)")]
     Exhausted,

@@ -1,7 +1,6 @@
 //! The real operating system behind [`System`]: `mio` for readiness, `socket2` for sockets; knows no protocol and no loop.
 
 mod listener;
-mod reserve;
 mod resolver;
 mod socket;
 
@@ -16,7 +15,6 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
 
 use self::listener::Listener;
-use self::reserve::Reserve;
 use self::resolver::{Resolver, interleaved};
 use super::{
     AcceptError, Addr, CloseHow, ConnectOptions, Connecting, Event, Key, ListenOptions, NetError, Peer,
@@ -40,12 +38,11 @@ pub struct OsSystem {
     streams: Vec<Option<Socket>>,
     /// The few listeners.
     listeners: BTreeMap<SocketId, Listener>,
-    reserve: Reserve,
     resolver: Resolver,
 }
 
 impl OsSystem {
-    /// Opens the poll, its waker and the reserve descriptor: three descriptors.
+    /// Opens the poll and its waker: two descriptors.
     ///
     /// # Errors
     ///
@@ -66,7 +63,6 @@ impl OsSystem {
             started: Instant::now(),
             streams: Vec::new(),
             listeners: BTreeMap::new(),
-            reserve: Reserve::open()?,
             resolver,
         })
     }
@@ -203,7 +199,6 @@ impl System for OsSystem {
             Some(stream) => socket::close(stream, how),
             None => drop(self.listeners.remove(&socket)),
         }
-        self.reserve.restore();
     }
 
     fn take_error(&mut self, socket: SocketId) -> io::Result<Option<io::Error>> {
@@ -215,14 +210,6 @@ impl System for OsSystem {
 
     fn peer(&self, socket: SocketId) -> io::Result<Peer> {
         Peer::from_kernel(&self.stream(socket)?.peer_addr()?)
-    }
-
-    fn refuse_waiting(&mut self, listener: SocketId, most: usize) -> usize {
-        let Some(listener) = self.listeners.get(&listener) else { return 0 };
-        self.reserve.release();
-        let refused = (0..most).map_while(|_| listener.refuse()).filter(|refused| *refused).count();
-        self.reserve.restore();
-        refused
     }
 
     fn waker(&self) -> Waker {

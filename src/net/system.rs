@@ -202,12 +202,6 @@ pub trait System {
         }
     }
 
-    /// Refuses up to `most` waiting connections with a reset, also when no descriptor is free: a reserve descriptor is
-    /// given up for the while. Answers how many were refused.
-    ///
-    /// For [`AcceptError::Exhausted`] and for a loop that has all the connections it wants.
-    fn refuse_waiting(&mut self, listener: SocketId, most: usize) -> usize;
-
     /// A handle that wakes [`poll`](System::poll) from any thread.
     fn waker(&self) -> Waker;
 

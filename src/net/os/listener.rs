@@ -9,7 +9,7 @@ use socket2::{SockRef, Socket};
 
 use super::socket;
 use crate::net::unix::UnixBound;
-use crate::net::{AcceptError, Addr, CloseHow, ListenOptions, NetError, Peer, StreamOptions, UnixAddr};
+use crate::net::{AcceptError, Addr, ListenOptions, NetError, Peer, StreamOptions, UnixAddr};
 
 /// A socket that listens.
 pub(super) enum Listener {
@@ -66,19 +66,6 @@ impl Listener {
         match self {
             Listener::Tcp { listener, .. } => accept_tcp(listener),
             Listener::Unix { bound, .. } => accept_unix(bound.socket()),
-        }
-    }
-
-    /// Takes the next connection and resets it: `Some(true)` if there was one, `Some(false)` if it broke before that and
-    /// the next can be tried, `None` if there is none to be had.
-    pub(super) fn refuse(&self) -> Option<bool> {
-        match self.accept_raw() {
-            Ok((socket, _)) => {
-                socket::close(socket, CloseHow::Abort);
-                Some(true)
-            }
-            Err(AcceptError::Retry) => Some(false),
-            Err(AcceptError::WouldBlock | AcceptError::Exhausted | AcceptError::Broken(_)) => None,
         }
     }
 
