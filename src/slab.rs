@@ -3,6 +3,8 @@
 //! Storage is the `slab` crate's; this file adds the one thing a loop needs on top: a key kept after its entry
 //! was removed never finds the entry that took its place.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
+
 use std::fmt;
 use std::num::NonZeroU32;
 

@@ -3,6 +3,8 @@
 //! An [`EventLoop`] runs over a [`System`](crate::net::System), real or simulated, and gives bytes to a [`Driver`],
 //! which answers through [`Io`]. Everything is single-threaded; nothing calls back into a call that is not over.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
+
 mod accept;
 mod connection;
 mod core;

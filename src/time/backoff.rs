@@ -80,7 +80,7 @@ impl Backoff {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^= mixed >> 31;
-        let scaled = (u128::from(mixed) * (u128::from(most) + 1)) >> 64;
+        let scaled = u128::from(mixed).saturating_mul(u128::from(most).saturating_add(1)) >> 64;
         u64::try_from(scaled).unwrap_or(most)
     }
 }

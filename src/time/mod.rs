@@ -1,5 +1,7 @@
 //! L0, points in time: knows no clock; whoever owns one says what the time is.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
+
 mod backoff;
 pub mod wheel;
 

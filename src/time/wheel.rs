@@ -53,7 +53,7 @@ struct Timer<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Link(u32);
 
-/// A level and one of its slots.
+/// A level and one of its slots. Invariant: `level < LEVELS` and `slot < SLOTS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     level: u8,
@@ -161,29 +161,30 @@ impl<T: Copy> Wheel<T> {
     fn place(&self, deadline: Tick) -> Place {
         let differing = (deadline.0 ^ self.now.0) | SLOT_MASK;
         let level = differing.ilog2() / SLOT_BITS;
-        let slot = (deadline.0 >> (level * SLOT_BITS)) & SLOT_MASK;
+        let slot = deadline.0.wrapping_shr(level.saturating_mul(SLOT_BITS)) & SLOT_MASK;
         Place { level: level as u8, slot: slot as u8 }
     }
 
     /// The first tick that a slot covers, seen from `now`: levels above it are the same as now's.
     fn start(&self, place: Place) -> Tick {
-        let shift = u32::from(place.level) * SLOT_BITS;
-        let above = self.now.0.checked_shr(shift + SLOT_BITS).unwrap_or(0);
-        let above = above.checked_shl(shift + SLOT_BITS).unwrap_or(0);
-        Tick(above | u64::from(place.slot) << shift)
+        let shift = u32::from(place.level).saturating_mul(SLOT_BITS);
+        let shift_above = shift.saturating_add(SLOT_BITS);
+        let above = self.now.0.checked_shr(shift_above).unwrap_or(0);
+        let above = above.checked_shl(shift_above).unwrap_or(0);
+        Tick(above | u64::from(place.slot).wrapping_shl(shift))
     }
 
     /// The slot that holds the earliest deadline. No slot before now's own is ever occupied.
     #[expect(clippy::cast_possible_truncation, reason = "there are 11 levels of 64 slots")]
     fn first_place(&self) -> Option<Place> {
-        let level = self.occupied.iter().position(|&slots| slots != 0)?;
-        let slot = self.occupied[level].trailing_zeros();
+        let (level, slots) = self.occupied.iter().enumerate().find(|(_, slots)| **slots != 0)?;
+        let slot = slots.trailing_zeros();
         Some(Place { level: level as u8, slot: slot as u8 })
     }
 
     /// Spreads a slot over the levels below it; `now` has reached the slot's first tick.
     fn cascade(&mut self, place: Place) {
-        self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+        *self.occupied_mut(place) &= !place.bit();
         let slot = self.slot_mut(place);
         let mut next = std::mem::replace(&mut slot.first, Link::NONE);
         slot.earliest = Tick(u64::MAX);
@@ -199,7 +200,7 @@ impl<T: Copy> Wheel<T> {
         let slot = self.slot_mut(place);
         let after = std::mem::replace(&mut slot.first, timer);
         slot.earliest = slot.earliest.min(deadline);
-        self.occupied[usize::from(place.level)] |= 1 << place.slot;
+        *self.occupied_mut(place) |= place.bit();
         if let Some(timer) = self.timers.at_mut(timer.0) {
             timer.previous = Link::NONE;
             timer.next = after;
@@ -224,17 +225,36 @@ impl<T: Copy> Wheel<T> {
         }
         if self.slot(place).first == Link::NONE {
             self.slot_mut(place).earliest = Tick(u64::MAX);
-            self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+            *self.occupied_mut(place) &= !place.bit();
         }
         true
     }
 
+    #[expect(clippy::indexing_slicing, reason = "every place is one of the wheel's")]
     fn slot(&self, place: Place) -> &Slot {
-        &self.slots[usize::from(place.level) * SLOTS + usize::from(place.slot)]
+        &self.slots[place.index()]
     }
 
+    #[expect(clippy::indexing_slicing, reason = "every place is one of the wheel's")]
     fn slot_mut(&mut self, place: Place) -> &mut Slot {
-        &mut self.slots[usize::from(place.level) * SLOTS + usize::from(place.slot)]
+        &mut self.slots[place.index()]
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "every place is one of the wheel's")]
+    fn occupied_mut(&mut self, place: Place) -> &mut u64 {
+        &mut self.occupied[usize::from(place.level)]
+    }
+}
+
+impl Place {
+    /// Where it stands among all slots.
+    fn index(self) -> usize {
+        usize::from(self.level).saturating_mul(SLOTS).saturating_add(usize::from(self.slot))
+    }
+
+    /// Its bit among those of its level.
+    fn bit(self) -> u64 {
+        1_u64.wrapping_shl(u32::from(self.slot))
     }
 }
 

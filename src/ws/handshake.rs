@@ -1,6 +1,5 @@
 //! The server's half of the opening handshake (RFC 6455 §4.2): judges a request and writes the answer. Knows no
 //! connection, holds no policy and compresses nothing.
-#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
