@@ -414,14 +414,14 @@ fn deaf(target: &Target) -> Client {
 // Memory comes back (R39)
 
 #[test]
-#[ignore = "freed buffers of this size are reused, but the C library gives few of their pages back to the system"]
+#[ignore = "takes 500 MiB for a while"]
 fn memory_comes_back_after_large_messages() {
     let _alone = alone();
     for kind in [0, 1] {
         let server = Echo::start(&["--idle-timeout", "3600"]);
         let target = server.targets()[kind].clone();
         let before = resident(server.process);
-        // The pool, a kilobyte for each connection, and what the allocator does not find whole pages of.
+        // The pools, a kilobyte for each connection, and what the allocator does not find whole pages of.
         let bound = 16 * MIB + 500 * KIB + 2 * MIB;
         let mut grown = 0;
         let mut clients: Vec<Client> = (0..500).map(|_| Client::connect(&target)).collect();

@@ -2,6 +2,8 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
+mod memory;
 mod pool;
 
-pub use pool::{Buffer, BufferPool, NoMemory};
+pub use memory::NoMemory;
+pub use pool::{Buffer, BufferPool};

@@ -3,14 +3,14 @@
 //! A buffer stays initialised over its whole length for as long as it lives, so that the next user can have bytes
 //! received straight into it without a zero-fill first (and without `unsafe`).
 
-use std::collections::TryReserveError;
+use super::memory::{Memory, NoMemory};
 
 /// A byte buffer whose first part is filled and whose rest is ready to be received into.
 ///
-/// Invariant: `filled <= bytes.len()`; every byte of `bytes` is initialised.
+/// Invariant: `filled <= memory.len()`; every byte of `memory` is initialised.
 #[derive(Debug, Default)]
 pub struct Buffer {
-    bytes: Vec<u8>,
+    memory: Memory,
     filled: usize,
 }
 
@@ -18,13 +18,19 @@ impl Buffer {
     /// What was put in so far.
     #[inline]
     pub fn filled(&self) -> &[u8] {
-        self.bytes.get(..self.filled).unwrap_or_default()
+        self.memory.bytes().get(..self.filled).unwrap_or_default()
+    }
+
+    /// What was put in so far, to be changed in place.
+    #[inline]
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        self.memory.bytes_mut().get_mut(..self.filled).unwrap_or_default()
     }
 
     /// The free part. Its contents are leftovers: write before you [`commit`](Buffer::commit).
     #[inline]
     pub fn spare_mut(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.filled..).unwrap_or_default()
+        self.memory.bytes_mut().get_mut(self.filled..).unwrap_or_default()
     }
 
     /// How many bytes are filled.
@@ -42,24 +48,28 @@ impl Buffer {
     /// How many bytes the buffer can hold before it has to grow.
     #[inline]
     pub fn capacity(&self) -> usize {
-        self.bytes.len()
+        self.memory.len()
     }
 
     /// Counts the first `count` bytes of the free part as filled; more than there is counts all of it.
     #[inline]
     pub fn commit(&mut self, count: usize) {
-        self.filled = self.filled.saturating_add(count).min(self.bytes.len());
+        self.filled = self.filled.saturating_add(count).min(self.memory.len());
     }
-}
 
-/// The system has no memory for a buffer of this size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no memory for a buffer")]
-pub struct NoMemory;
+    /// Forgets the first `count` bytes of the filled part, or all of it; the rest moves to the front.
+    pub fn consume(&mut self, count: usize) {
+        let count = count.min(self.filled);
+        self.filled_mut().copy_within(count.., 0);
+        self.filled = self.filled.saturating_sub(count);
+    }
 
-impl From<TryReserveError> for NoMemory {
-    fn from(_: TryReserveError) -> Self {
-        NoMemory
+    /// Puts in `bytes`, for which there is room.
+    fn fill(&mut self, bytes: &[u8]) {
+        if let Some(free) = self.spare_mut().get_mut(..bytes.len()) {
+            free.copy_from_slice(bytes);
+            self.commit(bytes.len());
+        }
     }
 }
 
@@ -70,7 +80,7 @@ impl From<TryReserveError> for NoMemory {
 /// one-byte messages cannot pin the few large buffers.
 #[derive(Debug)]
 pub struct BufferPool {
-    classes: [Vec<Vec<u8>>; CLASSES],
+    classes: [Vec<Memory>; CLASSES],
     held: usize,
     bound: usize,
 }
@@ -87,44 +97,62 @@ impl BufferPool {
     }
 
     /// Makes room for at least one byte more in `buffer`, which may be an empty one: out of the pool when it has a
-    /// buffer for all of the `expected` bytes, else by doubling. Memory follows bytes received, never bytes announced, so the
-    /// first allocation is 64 KiB at most, however many bytes are expected.
+    /// buffer for all of the `expected` bytes, else by a new one.
+    ///
+    /// Memory follows bytes received, never bytes announced: the first allocation is 64 KiB at most, however many bytes
+    /// are expected. Once that much is here, the rest is mapped in one piece, of which the system gives page by page what
+    /// is written to; so no large message is copied from one buffer to the next.
     ///
     /// # Errors
     /// [`NoMemory`] when the system has none; the buffer is as it was.
     pub fn grow(&mut self, buffer: &mut Buffer, expected: usize) -> Result<(), NoMemory> {
         let least = buffer.capacity().saturating_mul(2).max(expected.min(FIRST_ALLOCATION));
-        let Some(bytes) = self.best_fit(expected.max(least)).or_else(|| self.best_fit(least)) else {
-            return extend(&mut buffer.bytes, class_size(class_of(least)).max(least));
-        };
-        let mut larger = Buffer { bytes, filled: 0 };
-        if let Some((front, _)) = larger.bytes.split_at_mut_checked(buffer.filled) {
-            front.copy_from_slice(buffer.filled());
+        self.replace(buffer, expected.max(least), least)
+    }
+
+    /// Appends `bytes` to `buffer`, which grows if need be, to all of them at once: they are here, and not a promise.
+    ///
+    /// # Errors
+    /// [`NoMemory`] when the system has none; the buffer is as it was.
+    pub fn append(&mut self, buffer: &mut Buffer, bytes: &[u8]) -> Result<(), NoMemory> {
+        let needed = buffer.len().saturating_add(bytes.len());
+        if needed > buffer.capacity() {
+            self.replace(buffer, needed, needed)?;
         }
-        larger.filled = buffer.filled;
-        self.give(std::mem::replace(buffer, larger));
+        buffer.fill(bytes);
         Ok(())
     }
 
     /// Takes a buffer back, or lets it go when the pool is full or the buffer is of no size the pool knows.
     pub fn give(&mut self, buffer: Buffer) {
-        let size = buffer.bytes.len();
+        let size = buffer.capacity();
         let held = self.held.saturating_add(size);
         if !size.is_power_of_two() || held > self.bound {
             return;
         }
         if let Some(class) = self.classes.get_mut(class_of(size)) {
-            class.push(buffer.bytes);
+            class.push(buffer.memory);
             self.held = held;
         }
     }
 
-    fn best_fit(&mut self, expected: usize) -> Option<Vec<u8>> {
+    /// Moves what is in `buffer` to a larger one for `wanted` bytes, or at least for `least`: a pooled one if there is
+    /// one.
+    fn replace(&mut self, buffer: &mut Buffer, wanted: usize, least: usize) -> Result<(), NoMemory> {
+        let found = self.best_fit(wanted).or_else(|| ahead(wanted, least)).or_else(|| self.best_fit(least));
+        let memory = found.map_or_else(|| Memory::zeroed(class_size(class_of(least)).max(least)), Ok)?;
+        let mut larger = Buffer { memory, filled: 0 };
+        larger.fill(buffer.filled());
+        self.give(std::mem::replace(buffer, larger));
+        Ok(())
+    }
+
+    fn best_fit(&mut self, expected: usize) -> Option<Memory> {
         let first = class_of(expected);
         let most = class_of(expected.saturating_mul(WASTE).max(FIRST_ALLOCATION));
-        let bytes = self.classes.get_mut(first..=most)?.iter_mut().find_map(Vec::pop)?;
-        self.held = self.held.saturating_sub(bytes.len());
-        Some(bytes)
+        let memory = self.classes.get_mut(first..=most)?.iter_mut().find_map(Vec::pop)?;
+        self.held = self.held.saturating_sub(memory.len());
+        Some(memory)
     }
 }
 
@@ -139,16 +167,18 @@ fn class_size(class: usize) -> usize {
     u32::try_from(class).ok().and_then(|class| SMALLEST.checked_shl(class)).unwrap_or(usize::MAX)
 }
 
-fn extend(bytes: &mut Vec<u8>, size: usize) -> Result<(), NoMemory> {
-    bytes.try_reserve_exact(size.saturating_sub(bytes.len()))?;
-    bytes.resize(size, 0);
-    Ok(())
+/// Pages for bytes that are yet to come, where some are here.
+fn ahead(wanted: usize, least: usize) -> Option<Memory> {
+    let size = class_size(class_of(wanted.min(least.saturating_mul(AHEAD))));
+    if least > FIRST_ALLOCATION && wanted > least { Memory::pages(size) } else { None }
 }
 
 /// The smallest buffer.
 const SMALLEST: usize = 512;
 /// What a message gets before any of its bytes were seen, at most.
 const FIRST_ALLOCATION: usize = 64 * 1024;
+/// Room for so many times what is here may be mapped for what is to come: a megabyte in one piece, sixty in two.
+const AHEAD: usize = 16;
 /// A pooled buffer may be this many times larger than asked.
 const WASTE: usize = 8;
 /// From 512 bytes to 512 × 2³¹ = 1 TiB.
@@ -171,8 +201,11 @@ mod tests {
         assert_eq!(taken(&mut pool, 513).capacity(), 1024);
         let mut huge = taken(&mut pool, usize::MAX);
         assert_eq!(huge.capacity(), 64 * 1024);
+        huge.commit(usize::MAX);
+        pool.grow(&mut huge, 1 << 20).unwrap();
+        assert_eq!((huge.len(), huge.capacity()), (64 * 1024, 1 << 20));
         pool.grow(&mut huge, usize::MAX).unwrap();
-        assert_eq!(huge.capacity(), 128 * 1024);
+        assert_eq!(huge.capacity(), AHEAD << 21, "an announced terabyte is not mapped");
     }
 
     #[test]
@@ -221,8 +254,34 @@ mod tests {
     fn the_pool_keeps_no_more_than_its_bound() {
         let mut pool = BufferPool::new(1024);
         for _ in 0..3 {
-            pool.give(Buffer { bytes: vec![0; 512], filled: 0 });
+            pool.give(Buffer { memory: Memory::zeroed(512).unwrap(), filled: 0 });
         }
         assert_eq!(pool.held(), 1024);
+    }
+
+    #[test]
+    fn what_is_appended_stays_in_order_while_the_front_is_taken_away() {
+        let mut pool = BufferPool::new(1 << 22);
+        let mut buffer = Buffer::default();
+        let (mut wrote, mut read) = (Vec::new(), Vec::new());
+        for round in 0_u8..200 {
+            let bytes = vec![round; usize::from(round) * 70];
+            pool.append(&mut buffer, &bytes).unwrap();
+            wrote.extend_from_slice(&bytes);
+            let count = (usize::from(round) * 50).min(buffer.len());
+            read.extend_from_slice(&buffer.filled()[..count]);
+            buffer.consume(count);
+        }
+        read.extend_from_slice(buffer.filled());
+        assert!(read == wrote);
+        buffer.consume(usize::MAX);
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn bytes_that_are_here_get_room_for_all_of_them_at_once() {
+        let (mut pool, mut buffer) = (BufferPool::new(0), Buffer::default());
+        pool.append(&mut buffer, &vec![7; 300_000]).unwrap();
+        assert_eq!((buffer.len(), buffer.capacity()), (300_000, 1 << 19));
     }
 }

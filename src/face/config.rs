@@ -24,8 +24,9 @@ pub struct Config {
     pub max_posts: usize,
     /// Most posts taken per turn. Default 256.
     pub post_budget: usize,
-    /// Bytes of emptied message buffers kept for the next messages. Default 16 MiB.
-    pub pool_bytes: Option<usize>,
+    /// Most bytes of emptied message buffers kept for the next messages; the rest is the system's again. Default 8 MiB.
+    /// Raise it when many peers send messages of megabytes at the same time.
+    pub message_pool: usize,
 }
 
 impl Default for Config {
@@ -37,7 +38,7 @@ impl Default for Config {
             max_opening: None,
             max_posts: 1_024,
             post_budget: 256,
-            pool_bytes: None,
+            message_pool: 8 * 1024 * 1024,
         }
     }
 }

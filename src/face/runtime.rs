@@ -64,8 +64,7 @@ const KEYS_AT_LEAST: usize = 2;
 
 impl Shared {
     pub(super) fn new(config: &Config, wish: Arc<Wish>) -> Self {
-        let mut space = WorkspaceConfig::default();
-        space.pool_bytes = config.pool_bytes.unwrap_or(space.pool_bytes);
+        let space = WorkspaceConfig { pool_bytes: config.message_pool, ..WorkspaceConfig::default() };
         Self {
             services: Services::new(config.websocket.clone()),
             timeouts: config.timeouts.clone(),

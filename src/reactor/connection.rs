@@ -1,5 +1,6 @@
 //! L3, what the loop keeps of one connection: knows bytes and phases, not what the bytes mean.
 
+use crate::buf::{Buffer, BufferPool, NoMemory};
 use crate::net::SocketId;
 use crate::reactor::dial::Dial;
 use crate::reactor::driver::Drain;
@@ -243,45 +244,45 @@ impl<P> Connection<P> {
 /// The number of no socket.
 const NO_SOCKET: SocketId = SocketId(u32::MAX);
 
-/// Bytes in order, appended at the end and taken from the front.
+/// Bytes in order, appended at the end and taken from the front, in a buffer of the loop's pool.
 #[derive(Debug, Default)]
 pub(super) struct ByteQueue {
-    bytes: Vec<u8>,
-    /// How many of `bytes` were taken already: never more than there are.
+    buffer: Buffer,
+    /// How many of the buffer's bytes were taken already: never more than there are.
     taken: usize,
 }
 
 impl ByteQueue {
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.bytes.len().saturating_sub(self.taken)
+        self.buffer.len().saturating_sub(self.taken)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) {
+    pub(super) fn append(&mut self, bytes: &[u8], pool: &mut BufferPool) -> Result<(), NoMemory> {
         if self.taken > self.len() {
-            self.bytes.drain(..self.taken);
+            self.buffer.consume(self.taken);
             self.taken = 0;
         }
-        self.bytes.extend_from_slice(bytes);
+        pool.append(&mut self.buffer, bytes)
     }
 
     pub(super) fn as_slice(&self) -> &[u8] {
-        self.bytes.get(self.taken..).unwrap_or_default()
+        self.buffer.filled().get(self.taken..).unwrap_or_default()
     }
 
     pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.taken..).unwrap_or_default()
+        self.buffer.filled_mut().get_mut(self.taken..).unwrap_or_default()
     }
 
-    /// Drops bytes from the front; the memory goes with the last of them.
-    pub(super) fn advance(&mut self, count: usize) {
-        self.taken = self.taken.saturating_add(count).min(self.bytes.len());
+    /// Drops bytes from the front; the memory goes back with the last of them.
+    pub(super) fn advance(&mut self, count: usize, pool: &mut BufferPool) {
+        self.taken = self.taken.saturating_add(count).min(self.buffer.len());
         if self.is_empty() {
-            *self = Self::default();
+            pool.give(std::mem::take(self).buffer);
         }
     }
 }
@@ -292,21 +293,22 @@ mod tests {
 
     #[test]
     fn a_byte_queue_keeps_order_over_appends_and_advances() {
-        let mut queue = ByteQueue::default();
+        let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::new(1 << 20));
         let (mut wrote, mut read) = (Vec::new(), Vec::new());
         for round in 0u8..200 {
             let bytes = vec![round; usize::from(round) % 7];
-            queue.append(&bytes);
+            queue.append(&bytes, &mut pool).unwrap();
             wrote.extend_from_slice(&bytes);
             let count = (usize::from(round) % 5).min(queue.len());
             read.extend_from_slice(&queue.as_slice()[..count]);
-            queue.advance(count);
+            queue.advance(count, &mut pool);
         }
         read.extend_from_slice(queue.as_slice());
         assert_eq!(read, wrote);
-        queue.advance(usize::MAX);
+        queue.advance(usize::MAX, &mut pool);
         assert!(queue.is_empty());
-        assert_eq!(queue.bytes.capacity(), 0, "an empty queue holds no memory");
+        assert_eq!(queue.buffer.capacity(), 0, "an empty queue holds no memory");
+        assert!(pool.held() > 0, "it went back to the pool");
     }
 
     #[test]

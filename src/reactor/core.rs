@@ -1,7 +1,9 @@
 //! L3, the loop's own state, apart from the driver and the system: knows connections, lists and deadlines.
 
 use std::collections::VecDeque;
+use std::io;
 
+use crate::buf::{BufferPool, NoMemory};
 use crate::net::{Addr, SocketId};
 use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::driver::{Cause, End};
@@ -18,6 +20,8 @@ pub(super) struct Core<P> {
     pub(super) connections: Slab<Connection<P>>,
     pub(super) listeners: Slab<Listener>,
     pub(super) output: Output,
+    /// Where queues get their memory, and give it back.
+    pub(super) buffers: BufferPool,
     /// Connections to visit in the next turn, in order; each stands here once at most ([`Flags::LISTED`]).
     pub(super) ready: VecDeque<Key>,
     /// Paused connections whose peers were seen to leave in this turn.
@@ -90,6 +94,7 @@ pub(super) enum Cut {
 impl<P> Core<P> {
     pub(super) fn new(settings: Settings, now: Time) -> Self {
         Self {
+            buffers: BufferPool::new(settings.queue_pool),
             settings,
             connections: Slab::with_capacity(CONNECTIONS_AT_FIRST),
             listeners: Slab::new(),
@@ -216,15 +221,21 @@ impl<P> Core<P> {
     }
 
     /// Keeps what the kernel refused of a connection's staged bytes, `head` and `payload`, and watches that the
-    /// peer takes it. `taken` bytes of all these are the kernel's already.
+    /// peer takes it. `taken` bytes of all these are the kernel's already. Where there is no memory for it, the
+    /// connection is lost.
     #[cold]
     pub(super) fn enqueue(&mut self, key: Key, staged: Staged, head: &[u8], payload: &[u8], taken: usize) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let backlog = connection.backlog();
         let mut skip = taken;
+        let mut kept = Ok(());
         for part in self.output.slices(staged).chain([head, payload]) {
-            backlog.queue.append(part.get(skip..).unwrap_or_default());
+            let rest = part.get(skip..).unwrap_or_default();
+            kept = kept.and_then(|()| backlog.queue.append(rest, &mut self.buffers));
             skip = skip.saturating_sub(part.len());
+        }
+        if kept == Err(NoMemory) {
+            return self.kill(key, Cause::Lost(io::ErrorKind::OutOfMemory.into()), Cut::Reset);
         }
         if backlog.stall.is_none() {
             let at = self.now.saturating_add(self.settings.stall_timeout);
@@ -242,13 +253,24 @@ impl<P> Core<P> {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.flags.set(Flags::PROGRESSED);
         let backlog = connection.backlog();
-        backlog.queue.advance(count);
+        backlog.queue.advance(count, &mut self.buffers);
         if backlog.queue.is_empty()
             && let Some(stall) = backlog.stall.take()
         {
             self.wheel.cancel(stall);
         }
         connection.trim();
+    }
+
+    /// Keeps bytes that the driver left for later.
+    #[cold]
+    pub(super) fn carry(&mut self, key: Key, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.phase == Phase::Open
+            && connection.backlog().carry.append(bytes, &mut self.buffers) == Err(NoMemory)
+        {
+            self.kill(key, Cause::Lost(io::ErrorKind::OutOfMemory.into()), Cut::Reset);
+        }
     }
 
     /// Gives a connection's queue another [`Settings::stall_timeout`] if the peer took bytes in the last one.

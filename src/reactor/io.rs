@@ -189,7 +189,7 @@ impl<P> Io<'_, P> {
         }
         connection.phase = Phase::Finishing;
         if let Some(backlog) = connection.backlog.as_mut() {
-            backlog.carry.advance(usize::MAX);
+            backlog.carry.advance(usize::MAX, &mut self.core.buffers);
         }
         connection.trim();
         self.core.set_deadline(id.0, None);

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::net::System;
 use crate::reactor::connection::{Flags, Phase};
-use crate::reactor::core::{Core, Cut};
+use crate::reactor::core::Cut;
 use crate::reactor::dial::{self, Standing};
 use crate::reactor::driver::Cause;
 use crate::reactor::{ConnId, Drain, Driver, EventLoop, Io, write};
@@ -99,7 +99,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let taken = self.driver.receive(io, ConnId(key), bytes);
         let left = bytes.get(taken..).unwrap_or_default();
         if !left.is_empty() {
-            carry(&mut self.core, key, left);
+            self.core.carry(key, left);
         }
     }
 
@@ -149,7 +149,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let mut carried = std::mem::take(&mut connection.backlog().carry);
         let io = &mut Io { core: &mut self.core, system: &mut self.system };
         let taken = self.driver.receive(io, ConnId(key), carried.as_mut_slice());
-        carried.advance(taken);
+        carried.advance(taken, &mut self.core.buffers);
         let Some(connection) = self.core.connections.get_mut(key) else { return };
         if connection.phase == Phase::Open && !carried.is_empty() {
             connection.backlog().carry = carried;
@@ -179,14 +179,5 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             Err(_) => Cut::Clean,
         };
         self.core.kill(key, Cause::Finished, cut);
-    }
-}
-
-/// Keeps bytes that the driver left for later.
-#[cold]
-fn carry<P>(core: &mut Core<P>, key: Key, bytes: &[u8]) {
-    let Some(connection) = core.connections.get_mut(key) else { return };
-    if connection.phase == Phase::Open {
-        connection.backlog().carry.append(bytes);
     }
 }

@@ -83,8 +83,8 @@ impl Partial {
             return probe(inflater, input, terms.space);
         }
         if self.buffer.spare_mut().is_empty() {
-            let expected = self.buffer.len().saturating_add(input.len().saturating_mul(EXPECTED_RATIO));
-            terms.space.buffers.grow(&mut self.buffer, expected.min(terms.limits.max_message))?;
+            let expected = guess(self.buffer.len(), input.len()).min(terms.limits.max_message);
+            terms.space.buffers.grow(&mut self.buffer, expected)?;
         }
         let free = self.buffer.spare_mut();
         let count = free.len().min(room).min(OUTPUT_STEP);
@@ -96,6 +96,14 @@ impl Partial {
         step.verdict?;
         self.buffer.commit(step.made);
         Ok(step)
+    }
+}
+
+/// How long a message may become of which `here` bytes came out and `input` bytes go in.
+fn guess(here: usize, input: usize) -> usize {
+    match here {
+        ANY_LENGTH_FROM.. => usize::MAX,
+        _ => here.saturating_add(input.saturating_mul(EXPECTED_RATIO)),
     }
 }
 
@@ -136,3 +144,5 @@ const INPUT_STEP: usize = 4 * 1024;
 const OUTPUT_STEP: usize = 16 * 1024;
 /// How much longer than its compressed form a message is taken to be when its first buffer is chosen.
 const EXPECTED_RATIO: usize = 4;
+/// A message that has become so long may go on to the limit: it is not to be moved again and again until then.
+const ANY_LENGTH_FROM: usize = 64 * 1024;

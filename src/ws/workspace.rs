@@ -13,7 +13,7 @@ use crate::buf::BufferPool;
 /// How the shared part of the codec behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkspaceConfig {
-    /// The most bytes of message buffers to keep for later; default 16 MiB. Raise it when many connections
+    /// The most bytes of message buffers to keep for later; default 8 MiB. Raise it when many connections
     /// receive messages of megabytes at the same time, else each pays for fresh memory.
     pub pool_bytes: usize,
     /// How much inflating may be done between two calls of [`Workspace::renew_inflate_budget`], in units of about
@@ -27,7 +27,7 @@ pub struct WorkspaceConfig {
 
 impl Default for WorkspaceConfig {
     fn default() -> Self {
-        WorkspaceConfig { pool_bytes: 16 << 20, inflate_budget: 256 << 10, compress_from: 512, level: 1 }
+        WorkspaceConfig { pool_bytes: 8 << 20, inflate_budget: 256 << 10, compress_from: 512, level: 1 }
     }
 }
 
