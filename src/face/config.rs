@@ -27,6 +27,9 @@ pub struct Config {
     /// Most bytes of emptied message buffers kept for the next messages; the rest is the system's again. Default 8 MiB.
     /// Raise it when many peers send messages of megabytes at the same time.
     pub message_pool: usize,
+    /// How much inflating may be done for one connection per turn, in units of about a nanosecond or two, so that a few
+    /// compressed bytes cannot hold the loop (R15). At least 1. Default 262,144.
+    pub inflate_budget: usize,
 }
 
 impl Default for Config {
@@ -39,6 +42,7 @@ impl Default for Config {
             max_posts: 1_024,
             post_budget: 256,
             message_pool: 8 * 1024 * 1024,
+            inflate_budget: 256 * 1024,
         }
     }
 }
@@ -172,6 +176,7 @@ impl Config {
             ("max_opening", self.max_opening),
             ("max_posts", Some(self.max_posts)),
             ("post_budget", Some(self.post_budget)),
+            ("inflate_budget", Some(self.inflate_budget)),
         ];
         if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
             return Err(ConfigError::ZeroLimit(name));

@@ -64,7 +64,8 @@ const KEYS_AT_LEAST: usize = 2;
 
 impl Shared {
     pub(super) fn new(config: &Config, wish: Arc<Wish>) -> Self {
-        let space = WorkspaceConfig { pool_bytes: config.message_pool, ..WorkspaceConfig::default() };
+        let (pool_bytes, inflate_budget) = (config.message_pool, config.inflate_budget);
+        let space = WorkspaceConfig { pool_bytes, inflate_budget, ..WorkspaceConfig::default() };
         Self {
             services: Services::new(config.websocket.clone()),
             timeouts: config.timeouts.clone(),

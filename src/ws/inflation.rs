@@ -138,8 +138,9 @@ fn probe(inflater: &mut Inflater, input: &[u8], space: &mut Workspace) -> Result
     Ok(step)
 }
 
-/// How much input to unmask at a time.
-const INPUT_STEP: usize = 4 * 1024;
+/// How much input to unmask, and to inflate before the budget is looked at. Of the worst there is, a quarter of a
+/// millisecond.
+const INPUT_STEP: usize = 2 * 1024;
 /// How much output to make before it is checked.
 const OUTPUT_STEP: usize = 16 * 1024;
 /// How much longer than its compressed form a message is taken to be when its first buffer is chosen.

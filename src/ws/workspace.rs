@@ -233,8 +233,8 @@ const POOLED_INFLATERS: usize = 8;
 /// How large a buffer for outgoing payloads may stay. A megabyte is the longest message unless limits are raised.
 const OUTGOING_KEPT: usize = 2 << 20;
 /// What a byte of input costs over its output. A byte of plain data costs about one; a byte of the headers of blocks with
-/// nothing in them, the worst there is, about thirty, so that a whole budget of those takes well under a millisecond.
-const INPUT_WORK: usize = 12;
+/// nothing in them, the worst there is, about a hundred, so that a whole budget of those takes half a millisecond.
+const INPUT_WORK: usize = 64;
 /// What a step costs over its bytes.
 const STEP_WORK: usize = 64;
 /// What it costs to begin a new stream: memory for it, if its window is not the largest.
