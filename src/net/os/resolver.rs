@@ -97,6 +97,29 @@ const STACK: usize = 256 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Wake;
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn one_name_too_many_is_an_error() {
+        let mut resolver = Resolver::new(Waker::new(Nobody));
+        for _ in 0..THREADS_AT_MOST + WAITING_AT_MOST {
+            resolver.ask("127.0.0.1", 1, 0).unwrap();
+        }
+        let error = resolver.ask("127.0.0.1", 1, 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+        while resolver.answer().is_none() {
+            thread::yield_now();
+        }
+        resolver.ask("127.0.0.1", 1, 0).unwrap();
+    }
 
     #[test]
     fn families_take_turns_beginning_with_the_first() {
