@@ -189,7 +189,6 @@ const LIMITS: &[Limit] = &[
             for token in 0..count {
                 reactor.with(|_, cx| cx.set_timer(Duration::ZERO, token as u64)).unwrap();
             }
-            std::thread::sleep(Duration::from_millis(20));
             in_one_turn(&mut reactor, count, |handler| handler.timers)
         },
     },
@@ -228,14 +227,18 @@ const LIMITS: &[Limit] = &[
 
 #[test]
 fn every_count_holds_to_the_unit() {
+    let mut wrong = Vec::new();
     for limit in LIMITS {
         for amount in [limit.bound - 1, limit.bound, limit.bound + 1] {
             let mut config = Config::default();
             (limit.set)(&mut config, limit.bound);
             let passed = (limit.passes)(config, amount);
-            assert_eq!(passed, amount <= limit.bound, "{} of {}: {amount}", limit.name, limit.bound);
+            if passed != (amount <= limit.bound) {
+                wrong.push(format!("{}: {amount} of {} let pass: {passed}", limit.name, limit.bound));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Asks for an upgrade with more lines: a 101, or this refusal.
@@ -482,13 +485,11 @@ fn with_landing(config: Config, length: usize) -> bool {
     // The loop's own buffer takes the start of the frame, and all of it.
     let (start, rest) = frame.split_at(FIRST);
     client.write_all(start).unwrap();
-    std::thread::sleep(Duration::from_millis(50));
-    reactor.turn(Some(PATIENCE)).unwrap();
+    settled_turn(&mut reactor);
     let head = frame.len() - FIRST - length;
     let (surplus, rest) = rest.split_at(head);
     client.write_all(surplus).unwrap();
-    std::thread::sleep(Duration::from_millis(50));
-    reactor.turn(Some(PATIENCE)).unwrap();
+    settled_turn(&mut reactor);
     client.write_all(rest).unwrap();
     assert_eq!((rest.len(), reactor.handler().bytes), (length, 0));
     in_one_turn(&mut reactor, FIRST + length, |handler| handler.bytes)
@@ -547,10 +548,15 @@ fn turn_until(reactor: &mut Reactor<Counting>, is_so: impl Fn(&Counting) -> bool
     }
 }
 
+/// A turn that finds all that was sent before: the loopback of a busy machine may need a moment for it.
+fn settled_turn(reactor: &mut Reactor<Counting>) {
+    std::thread::sleep(Duration::from_millis(50));
+    reactor.turn(Some(PATIENCE)).unwrap();
+}
+
 /// Whether one turn is enough for all; the turns after it are, in any case.
 fn in_one_turn(reactor: &mut Reactor<Counting>, all: usize, count: fn(&Counting) -> usize) -> bool {
-    // What was sent over the loopback is there when the send returns.
-    reactor.turn(Some(PATIENCE)).unwrap();
+    settled_turn(reactor);
     let done = count(reactor.handler());
     turn_until(reactor, |handler| count(handler) == all);
     done == all
