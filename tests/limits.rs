@@ -1,12 +1,7 @@
 //! Every limit that can be counted, from the outside: at one less it lets pass, at the limit it lets pass, and at one
 //! more it does what `LIMITS.md` says. Every span is measured: never early, and not late.
 #![cfg(all(unix, feature = "net"))]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a helper of tests fails the test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails the test")]
 
 mod rules;
 
@@ -442,14 +437,15 @@ fn with_calls(config: Config, count: usize) -> bool {
 
 /// So many clients that say nothing: whether the first of them may stay.
 fn with_silent(config: Config, count: usize) -> bool {
-    let server = Server::start(Scripted::echo(), config.clone());
+    let most = config.max_opening.unwrap();
+    let server = Server::start(Scripted::echo(), config);
     let mut clients: Vec<Client> = Vec::new();
     for number in 1..=count {
         clients.push(Client::silent(&server));
-        let there = number.min(config.max_opening.unwrap());
+        let there = number.min(most);
         eventually("it was accepted", || server.count(|watch| &watch.connections) == there);
     }
-    let (_, end) = clients[0].rest(Duration::from_millis(if count > 3 { 3_000 } else { 200 }));
+    let (_, end) = clients[0].rest(Duration::from_millis(if count > most { 3_000 } else { 200 }));
     assert!(clients[1..].iter_mut().all(|other| other.rest(Duration::from_millis(50)).1 == End::Open));
     end == End::Open
 }
@@ -637,7 +633,7 @@ const SPANS: &[Span] = &[
         name: "settings.linger_timeout",
         set: |config, span| config.settings.linger_timeout = span,
         run: |config| {
-            let server = raw_server(Scripted::default().on_open(|cx, id| cx.finish(id)), config);
+            let server = raw_server(Scripted::default().on_open(Context::finish), config);
             let mut client = Client::silent(&server);
             client.expect_fin();
             // What comes behind the end is thrown away for as long, and then it is refused.
