@@ -108,7 +108,7 @@ fn timeout_defaults(timeouts: &Timeouts) -> [Default; 6] {
     ]
 }
 
-fn settings_defaults(settings: Settings) -> [Default; 13] {
+fn settings_defaults(settings: Settings) -> [Default; 14] {
     let Settings {
         max_connections,
         accept_budget,
@@ -116,6 +116,7 @@ fn settings_defaults(settings: Settings) -> [Default; 13] {
         landing_budget,
         timer_budget,
         max_queue,
+        max_queued,
         high_water,
         low_water,
         queue_pool,
@@ -131,6 +132,7 @@ fn settings_defaults(settings: Settings) -> [Default; 13] {
         ("settings.landing_budget", number(landing_budget)),
         ("settings.timer_budget", number(timer_budget)),
         ("settings.max_queue", number(max_queue)),
+        ("settings.max_queued", number(max_queued)),
         ("settings.high_water", number(high_water)),
         ("settings.low_water", number(low_water)),
         ("settings.queue_pool", number(queue_pool)),

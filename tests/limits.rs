@@ -126,6 +126,15 @@ const LIMITS: &[Limit] = &[
         passes: with_queued,
     },
     Limit {
+        name: "settings.max_queued",
+        bound: 100_000,
+        set: |config, bound| config.settings.max_queued = bound,
+        passes: |config, wanted| {
+            let (server, _clients) = queues_of(config, &[wanted]);
+            server.closed() == 0
+        },
+    },
+    Limit {
         name: "settings.max_connections",
         bound: 3,
         set: |config, bound| config.settings.max_connections = bound,
@@ -373,6 +382,39 @@ fn with_sent(config: Config, length: usize) -> bool {
     true
 }
 
+/// Peers that do not read, each with so many bytes waiting for it; the server has made its turn after the last.
+fn queues_of(config: Config, wanted: &[usize]) -> (Server, Vec<Client>) {
+    let (sender, filled) = mpsc::channel();
+    let mut sizes = wanted.to_vec().into_iter();
+    let handler = Scripted::default().on_bytes(move |cx, id, bytes| {
+        if bytes == b"!" {
+            let _ = cx.send(id, b"!").unwrap();
+            return;
+        }
+        fill(cx, id, sizes.next().unwrap());
+        sender.send(()).unwrap();
+    });
+    let server = raw_server(handler, config);
+    let mut clients: Vec<Client> = wanted.iter().map(|_| Client::narrow(&server, 4_096)).collect();
+    let mut witness = Client::silent(&server);
+    for client in &mut clients {
+        client.send(b"?");
+        filled.recv_timeout(PATIENCE).unwrap();
+    }
+    // An answer is the work of a later turn.
+    witness.send(b"!");
+    witness.bytes(1);
+    (server, clients)
+}
+
+/// Sends until so many bytes wait.
+fn fill(cx: &mut rules::Cx<'_>, id: ConnId, wanted: usize) {
+    // The kernel takes what it takes; of the first send that it refuses a part of, less than wanted stays.
+    while !matches!(cx.send(id, &vec![0; wanted / 2]).unwrap(), Sent::Queued { .. }) {}
+    let rest = wanted - cx.pending(id);
+    assert_eq!(cx.send(id, &vec![0; rest]).unwrap(), Sent::Queued { pending: wanted });
+}
+
 /// So many bytes in the queue of a peer that does not read: whether it is still heard.
 fn with_queued(config: Config, wanted: usize) -> bool {
     let (sender, heard) = mpsc::channel();
@@ -383,10 +425,7 @@ fn with_queued(config: Config, wanted: usize) -> bool {
             return;
         }
         filled = true;
-        // The kernel takes what it takes; of the first send that it refuses a part of, less than wanted stays.
-        while !matches!(cx.send(id, &vec![0; wanted / 2]).unwrap(), Sent::Queued { .. }) {}
-        let rest = wanted - cx.pending(id);
-        assert_eq!(cx.send(id, &vec![0; rest]).unwrap(), Sent::Queued { pending: wanted });
+        fill(cx, id, wanted);
         sender.send(b"filled".to_vec()).unwrap();
     });
     let server = raw_server(handler, config);
@@ -450,10 +489,14 @@ fn with_silent(config: Config, count: usize) -> bool {
     end == End::Open
 }
 
+/// Ends the conversation with the first word.
+fn finishing() -> Scripted {
+    Scripted::default().on_bytes(|cx, id, _| cx.finish(id))
+}
+
 /// So many bytes behind the end of a conversation: whether they were read and thrown away.
 fn with_lingering(config: Config, length: usize) -> bool {
-    let handler = Scripted::default().on_bytes(|cx, id, _| cx.finish(id));
-    let server = raw_server(handler, config);
+    let server = raw_server(finishing(), config);
     let mut client = Client::silent(&server);
     client.send(b"enough");
     client.expect_fin();
@@ -633,8 +676,9 @@ const SPANS: &[Span] = &[
         name: "settings.linger_timeout",
         set: |config, span| config.settings.linger_timeout = span,
         run: |config| {
-            let server = raw_server(Scripted::default().on_open(Context::finish), config);
+            let server = raw_server(finishing(), config);
             let mut client = Client::silent(&server);
+            client.send(b"enough");
             client.expect_fin();
             // What comes behind the end is thrown away for as long, and then it is refused.
             while client.try_send(b"?").is_ok() {
@@ -700,5 +744,20 @@ fn the_low_water_mark_is_where_a_choked_peer_is_heard_again() {
     assert!(!drained.load(Ordering::SeqCst));
     while !drained.load(Ordering::SeqCst) {
         client.bytes(1_000);
+    }
+}
+
+/// R36: where all that waits is too much, the peer for whom most waits is cut, and the others stay.
+#[test]
+fn of_all_that_waits_the_longest_queue_goes_first() {
+    let mut config = Config::default();
+    config.settings.max_queued = 300_000;
+    let (server, mut clients) = queues_of(config, &[90_000, 120_000, 80_000, 70_000]);
+    eventually("one was cut", || server.closed() == 1);
+    assert_eq!(server.reasons(), ["Crowded"]);
+    // What it was sent before is lost, so its stream ends with a reset.
+    assert_eq!(clients[1].rest(PATIENCE).1, End::Reset);
+    for other in [0, 2, 3] {
+        assert_eq!(clients[other].rest(Duration::from_millis(100)).1, End::Open);
     }
 }

@@ -50,6 +50,9 @@ pub enum Reason {
     TimedOut(Timeout),
     /// The handler, or the end of a shutdown's grace, cut the connection.
     Aborted,
+    /// What waited for all peers together passed [`Settings::max_queued`](crate::Settings::max_queued), and most of it
+    /// for this one.
+    Crowded,
     /// The connection that was asked for never stood: no address answered, and this is what the last one said.
     NotConnected(NetError),
     /// The server's answer to our request for a WebSocket was not the one of RFC 6455 §4.2.2.
@@ -88,6 +91,7 @@ impl fmt::Display for Reason {
                 Timeout::Write => "the peer took nothing for too long",
             }),
             Self::Aborted => f.write_str("cut off"),
+            Self::Crowded => f.write_str("of all that waited to be sent, most waited for this peer"),
             Self::NotConnected(error) => write!(f, "not connected: {error}"),
             Self::Refused(failure) => write!(f, "the server refused: {failure}"),
             Self::Lost(error) => write!(f, "the connection broke: {error}"),
@@ -126,6 +130,7 @@ impl Closed {
         let reason = found.reason.unwrap_or(match end.cause {
             Cause::Finished => Reason::Finished,
             Cause::Aborted => Reason::Aborted,
+            Cause::Crowded => Reason::Crowded,
             Cause::Stalled => Reason::TimedOut(Timeout::Write),
             Cause::NotConnected(error) => Reason::NotConnected(error),
             Cause::Lost(error) => Reason::Lost(error),

@@ -20,6 +20,8 @@ pub(super) struct Core<P> {
     pub(super) connections: Slab<Connection<P>>,
     pub(super) listeners: Slab<Listener>,
     pub(super) output: Output,
+    /// Bytes in all queues together, but for those of the dead.
+    pub(super) queued: usize,
     /// Where queues get their memory, and give it back.
     pub(super) buffers: BufferPool,
     /// Connections to visit in the next turn, in order; each stands here once at most ([`Flags::LISTED`]).
@@ -94,6 +96,7 @@ pub(super) enum Cut {
 impl<P> Core<P> {
     pub(super) fn new(settings: Settings, now: Time) -> Self {
         Self {
+            queued: 0,
             buffers: BufferPool::new(settings.queue_pool),
             settings,
             connections: Slab::with_capacity(CONNECTIONS_AT_FIRST),
@@ -162,6 +165,7 @@ impl<P> Core<P> {
             return;
         }
         connection.phase = Phase::Dead;
+        self.queued = self.queued.saturating_sub(connection.queued());
         self.dead.push((key, cut));
         self.tell(key, cause);
         self.disarm(key);
@@ -226,6 +230,7 @@ impl<P> Core<P> {
     #[cold]
     pub(super) fn enqueue(&mut self, key: Key, staged: Staged, head: &[u8], payload: &[u8], taken: usize) {
         let Some(connection) = self.connections.get_mut(key) else { return };
+        let before = connection.queued();
         let backlog = connection.backlog();
         let mut skip = taken;
         let mut kept = Ok(());
@@ -234,6 +239,7 @@ impl<P> Core<P> {
             kept = kept.and_then(|()| backlog.queue.append(rest, &mut self.buffers));
             skip = skip.saturating_sub(part.len());
         }
+        self.queued = self.queued.saturating_add(backlog.queue.len().saturating_sub(before));
         if kept == Err(NoMemory) {
             return self.kill(key, Cause::Lost(io::ErrorKind::OutOfMemory.into()), Cut::Reset);
         }
@@ -246,12 +252,25 @@ impl<P> Core<P> {
             connection.flags.set(Flags::CHOKED);
         }
         self.list(key);
+        self.relieve();
+    }
+
+    /// Cuts the connections of which most waits until all that waits is within its bound.
+    fn relieve(&mut self) {
+        while self.queued > self.settings.max_queued {
+            let keys = (0..self.connections.end()).filter_map(|index| self.connections.key_at(index));
+            let queues = keys.filter_map(|key| Some((key, self.connections.get(key)?)));
+            let alive = queues.filter(|(_, connection)| connection.phase != Phase::Dead);
+            let Some((longest, _)) = alive.max_by_key(|(_, connection)| connection.queued()) else { return };
+            self.kill(longest, Cause::Crowded, Cut::Reset);
+        }
     }
 
     /// The kernel took the first bytes of a queue.
     pub(super) fn dequeue(&mut self, key: Key, count: usize) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.flags.set(Flags::PROGRESSED);
+        self.queued = self.queued.saturating_sub(count);
         let backlog = connection.backlog();
         backlog.queue.advance(count, &mut self.buffers);
         if backlog.queue.is_empty()

@@ -133,6 +133,8 @@ pub enum Cause {
     Aborted,
     /// The peer took none of the bytes waiting for it within [`Settings::stall_timeout`](crate::reactor::Settings).
     Stalled,
+    /// All queues together passed [`Settings::max_queued`](crate::reactor::Settings), and this one was the longest.
+    Crowded,
     /// The connection never stood: no address answered, and this is what the last one said.
     NotConnected(NetError),
     /// The stream failed.

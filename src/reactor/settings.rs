@@ -21,6 +21,9 @@ pub struct Settings {
     pub timer_budget: usize,
     /// Most bytes that wait for a connection in user space; a send beyond it is refused (R36). Default 2 MiB.
     pub max_queue: usize,
+    /// Most bytes that the kernel has refused of all connections together. Beyond it the connection of which most
+    /// wait is cut, and the next one, until the rest fits (R36): who takes least pays for all. Default 1 GiB.
+    pub max_queued: usize,
     /// Above so many bytes refused by the kernel, nothing more is read from a connection. Default 64 KiB.
     pub high_water: usize,
     /// At so many bytes and below, it is read again. Default 16 KiB.
@@ -48,6 +51,7 @@ impl Default for Settings {
             landing_budget: 1024 * 1024,
             timer_budget: 1_024,
             max_queue: 2 * 1024 * 1024,
+            max_queued: 1024 * 1024 * 1024,
             high_water: 64 * 1024,
             low_water: 16 * 1024,
             queue_pool: 8 * 1024 * 1024,
