@@ -148,10 +148,6 @@ impl System for Recorded {
         self.inner.peer(socket)
     }
 
-    fn refuse_waiting(&mut self, listener: SocketId, most: usize) -> usize {
-        self.inner.refuse_waiting(listener, most)
-    }
-
     fn as_raw_fd(&self) -> Option<RawFd> {
         self.inner.as_raw_fd()
     }
