@@ -21,6 +21,8 @@ usage: echo [OPTIONS] [ADDR…]
                           unix:/run/echo.sock, unix:@abstract-name
   --max-message BYTES     largest message taken and echoed (default 67108864)
   --idle-timeout SECONDS  cut peers silent for so long, 0 for never (default 60)
+  --opening-timeout SECONDS
+                          cut peers whose request takes so long (default 10)
   --no-deflate            do not agree to compression
   --help                  this text
 
@@ -46,6 +48,7 @@ impl Handler for Echo {
 struct Options {
     addrs: Vec<Addr>,
     max_message: usize,
+    opening_timeout: Duration,
     idle_timeout: Option<Duration>,
     deflate: bool,
 }
@@ -72,7 +75,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     std::io::stdout().flush()?;
     close_on_signals(reactor.remote())?;
-    Ok(reactor.run()?)
+    reactor.run()?;
+    if let Some(report) = reactor.shutdown_report() {
+        println!("{report}");
+    }
+    Ok(())
 }
 
 /// Messages as large as asked for, and a queue that takes the largest above its high-water mark.
@@ -82,18 +89,23 @@ fn config(options: &Options) -> Config {
     config.websocket.limits.max_frame = options.max_message as u64;
     config.websocket.limits.max_fragments = 1 << 17;
     config.websocket.deflate = options.deflate.then(DeflateConfig::default);
+    config.timeouts.opening = options.opening_timeout;
     config.timeouts.idle = options.idle_timeout;
     config.settings.max_queue = options.max_message.saturating_add(2 * config.settings.high_water);
     config
 }
 
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Box<dyn Error>> {
-    let idle_timeout = Some(Duration::from_secs(60));
-    let mut options = Options { addrs: Vec::new(), max_message: 64 << 20, idle_timeout, deflate: true };
+    let (opening_timeout, idle_timeout) = (Duration::from_secs(10), Some(Duration::from_secs(60)));
+    let (addrs, max_message, deflate) = (Vec::new(), 64 << 20, true);
+    let mut options = Options { addrs, max_message, opening_timeout, idle_timeout, deflate };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(None),
             Long("max-message") => options.max_message = parser.value()?.parse()?,
+            Long("opening-timeout") => {
+                options.opening_timeout = Duration::from_secs(parser.value()?.parse()?);
+            }
             Long("idle-timeout") => {
                 let seconds: u64 = parser.value()?.parse()?;
                 options.idle_timeout = (seconds > 0).then(|| Duration::from_secs(seconds));

@@ -16,8 +16,8 @@ pub mod ws;
 #[cfg(feature = "net")]
 pub use face::{
     Accept, Answer, CloseError, Closed, Config, ConfigError, Connect, ConnectError, Context, DecideError,
-    Error, Handler, Listen, Listening, PostError, Reactor, Reason, Remote, Request, Result, Serve, Side,
-    Target, TargetError, Timeout, Timeouts, WebSocketConfig,
+    Error, Handler, Listen, Listening, PostError, Reactor, Reason, Remote, Request, Result, Serve,
+    ShutdownReport, Side, Target, TargetError, Timeout, Timeouts, WebSocketConfig,
 };
 #[cfg(feature = "net")]
 pub use net::{Addr, ListenOptions, Peer};

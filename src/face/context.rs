@@ -359,7 +359,8 @@ impl<H: Handler> Context<'_, H> {
 
     /// Ends everything in good order: closes the listeners, sends every WebSocket a close frame with 1001 (RFC 6455
     /// §7.4.1), flushes raw connections; after `grace` cuts what is left. Then [`Reactor::run`](crate::Reactor::run)
-    /// returns.
+    /// returns, and [`Reactor::shutdown_report`](crate::Reactor::shutdown_report) tells how many ended well. Called again, it
+    /// changes the grace to what is asked then.
     pub fn shutdown(&mut self, grace: Duration) {
         shutdown::begin(self, grace);
     }

@@ -29,4 +29,5 @@ pub use error::{Error, Result};
 pub use handler::Handler;
 pub use reactor::{Listening, Reactor};
 pub use remote::{PostError, Remote};
+pub use shutdown::ShutdownReport;
 pub use target::{Target, TargetError};

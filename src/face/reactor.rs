@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::face::remote::{Remote, Wish};
 use crate::face::runtime::Runtime;
-use crate::face::{Config, Context, Error, Handler, Listen, Result};
+use crate::face::{Config, Context, Error, Handler, Listen, Result, ShutdownReport};
 use crate::net::{Addr, OsSystem, System};
 use crate::reactor::{EventLoop, ListenerId};
 use crate::time::Time;
@@ -95,7 +95,7 @@ impl<H: Handler, S: System> Reactor<H, S> {
         self.with(|_, cx| cx.listen(addr, listen))
     }
 
-    /// Runs until [`Context::stop`], or until a shutdown is complete.
+    /// Runs until [`Context::stop`], or until a shutdown is complete; [`Reactor::shutdown_report`] then tells how it went.
     ///
     /// # Errors
     ///
@@ -118,6 +118,13 @@ impl<H: Handler, S: System> Reactor<H, S> {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.inner.is_stopped()
+    }
+
+    /// How the shutdown went, once the reactor has stopped; `None` before, and where none was asked for.
+    #[must_use]
+    pub fn shutdown_report(&self) -> Option<ShutdownReport> {
+        let shutdown = self.inner.driver().shared.shutdown.as_ref()?;
+        self.is_stopped().then(|| shutdown.report(self.inner.now(), self.inner.sessions()))
     }
 
     /// When a turn is due even without an event: [`Time::ZERO`] where it is due now, `None` where never.

@@ -9,6 +9,7 @@ use crate::face::config::Timeouts;
 use crate::face::remote::{Ending, Posts, Wish};
 use crate::face::services::{Service, Services};
 use crate::face::session::{Met, Moment, Outcome, ServiceIndex, Session, Stage};
+use crate::face::shutdown::Shutdown;
 use crate::face::{Closed, Config, Context, Handler, Timeout, shutdown};
 use crate::http::HttpError;
 use crate::net::{Addr, Peer};
@@ -40,7 +41,7 @@ pub(super) struct Shared {
     max_opening: usize,
     /// Accepted by [`Context::accept`], to be told when the turn ends.
     pub(super) accepted: Vec<ConnId>,
-    pub(super) grace: Option<TimerKey>,
+    pub(super) shutdown: Option<Shutdown>,
     pub(super) wish: Arc<Wish>,
     pub(super) masks: Masks,
     /// Answers to pings of peers that do not read: the latest of each, there is never more than one (R13).
@@ -75,7 +76,7 @@ impl Shared {
             opening: 0,
             max_opening: config.max_opening(),
             accepted: Vec::new(),
-            grace: None,
+            shutdown: None,
             wish,
             masks: Masks::NotNeeded,
             late_pongs: HashMap::new(),
@@ -299,7 +300,7 @@ impl<H: Handler> Driver for Runtime<H> {
 
     fn timer(&mut self, io: &mut Io<'_, Self::Session>, timer: TimerKey, token: u64) {
         let (handler, mut cx) = self.context(io);
-        if cx.shared.grace == Some(timer) {
+        if cx.shared.shutdown.as_ref().is_some_and(|shutdown| shutdown.waits_for(timer)) {
             return shutdown::end(&mut cx);
         }
         handler.on_timer(&mut cx, token);
@@ -348,6 +349,9 @@ impl<H: Handler> Driver for Runtime<H> {
         };
         if matches!(met, Met::Held | Met::Open) {
             let closed = Closed::new(end, outcome);
+            if let Some(shutdown) = &mut self.shared.shutdown {
+                shutdown.count(&closed);
+            }
             let (handler, mut cx) = self.context(io);
             handler.on_close(&mut cx, id, &closed);
         }

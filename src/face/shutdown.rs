@@ -1,28 +1,93 @@
-//! L4, the end of a reactor in good order (R49): no new connections, 1001 to the old ones, a bound on the wait.
+//! L4, the end of a reactor in good order (R49): no new connections, 1001 to the old ones, a bound on the wait, a report.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::face::session::Stage;
-use crate::face::{Context, Handler};
+use crate::face::session::{Met, Session, Stage};
+use crate::face::{Closed, Context, Handler, Reason};
 use crate::reactor::ConnId;
+use crate::time::Time;
+use crate::time::wheel::TimerKey;
 use crate::ws::CloseCode;
 
-/// Starts it; a second start shortens the grace to what is asked then.
+/// How a shutdown went: what [`Reactor::shutdown_report`](crate::Reactor::shutdown_report) tells.
+///
+/// It counts the connections that [`Handler::on_close`] is owed for. Those that were not open yet when the shutdown began
+/// are cut without a word, and not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Connections that ended in good order: by the closing handshake, or, raw ones, with everything flushed.
+    pub closed: usize,
+    /// Those that did not: cut at the end of the grace or for another timeout, left or broken off by their peer, or
+    /// still there when [`Context::stop`] ended the shutdown itself.
+    pub cut: usize,
+    /// From the beginning of the shutdown to the end of the last turn.
+    pub took: Duration,
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { closed, cut, took } = self;
+        write!(f, "{closed} connections closed, {cut} cut, in {:.3} s", took.as_secs_f64())
+    }
+}
+
+/// A shutdown under way.
+#[derive(Debug)]
+pub(super) struct Shutdown {
+    began: Time,
+    /// Armed until the grace is over.
+    grace: Option<TimerKey>,
+    closed: usize,
+    cut: usize,
+}
+
+impl Shutdown {
+    /// Whether this is the timer of its grace.
+    pub(super) fn waits_for(&self, timer: TimerKey) -> bool {
+        self.grace == Some(timer)
+    }
+
+    /// Counts a connection that is over.
+    pub(super) fn count(&mut self, closed: &Closed) {
+        let in_order = matches!(closed.reason, Reason::Handshake { .. } | Reason::Finished);
+        let count = if in_order && closed.unsent == 0 { &mut self.closed } else { &mut self.cut };
+        *count = count.saturating_add(1);
+    }
+
+    /// What came of it by `now`, where these sessions are left.
+    pub(super) fn report<'s, C: 's>(
+        &self,
+        now: Time,
+        left: impl Iterator<Item = &'s Session<C>>,
+    ) -> ShutdownReport {
+        let owed = left.filter(|session| matches!(session.met, Met::Held | Met::Open)).count();
+        ShutdownReport {
+            closed: self.closed,
+            cut: self.cut.saturating_add(owed),
+            took: now.since(self.began),
+        }
+    }
+}
+
+/// Starts it; a second start changes the grace to what is asked then.
 pub(super) fn begin<H: Handler>(cx: &mut Context<'_, H>, grace: Duration) {
     let listeners: Vec<_> = cx.io.listeners().map(|(id, _)| id).collect();
     for id in listeners {
         cx.close_listener(id);
+    }
+    let now = cx.io.now();
+    let timer = cx.io.set_timer(now.saturating_add(grace), 0);
+    let fresh = Shutdown { began: now, grace: None, closed: 0, cut: 0 };
+    let shutdown = cx.shared.shutdown.get_or_insert(fresh);
+    if let Some(earlier) = std::mem::replace(&mut shutdown.grace, timer) {
+        cx.io.cancel_timer(earlier);
     }
     for index in 0..cx.io.connections_end() {
         if let Some(id) = cx.io.connection_at(index) {
             dismiss(cx, id);
         }
     }
-    if let Some(earlier) = cx.shared.grace.take() {
-        cx.io.cancel_timer(earlier);
-    }
-    let at = cx.io.now().saturating_add(grace);
-    cx.shared.grace = cx.io.set_timer(at, 0);
     cx.io.stop_when_empty();
 }
 
@@ -40,10 +105,30 @@ fn dismiss<H: Handler>(cx: &mut Context<'_, H>, id: ConnId) {
 
 /// The grace is over: cuts whatever is left.
 pub(super) fn end<H: Handler>(cx: &mut Context<'_, H>) {
-    cx.shared.grace = None;
     for index in 0..cx.io.connections_end() {
         if let Some(id) = cx.io.connection_at(index) {
             cx.abort(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_reads_as_a_line() {
+        let report = ShutdownReport { closed: 90, cut: 10, took: Duration::from_millis(5_001) };
+        assert_eq!(report.to_string(), "90 connections closed, 10 cut, in 5.001 s");
+    }
+
+    #[test]
+    fn what_was_not_sent_counts_as_cut() {
+        let mut shutdown = Shutdown { began: Time::ZERO, grace: None, closed: 0, cut: 0 };
+        for (reason, unsent) in [(Reason::Finished, 0), (Reason::Finished, 1), (Reason::EndOfStream, 0)] {
+            shutdown.count(&Closed { reason, unsent, target: None });
+        }
+        let report = shutdown.report(Time::from_nanos(7), std::iter::empty::<&Session<()>>());
+        assert_eq!(report, ShutdownReport { closed: 1, cut: 2, took: Duration::from_nanos(7) });
     }
 }

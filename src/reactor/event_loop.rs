@@ -77,10 +77,25 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         &self.driver
     }
 
-    /// The driver, and the loop as it sees it: for what is asked from outside of a turn. Reads the clock.
+    /// The driver, and the loop as it sees it: for what is asked from outside of a turn. Reads the clock, unless the loop
+    /// has stopped.
     pub fn parts(&mut self) -> (&mut D, Io<'_, D::Session>) {
-        self.core.now = self.system.now();
+        if !self.is_stopped() {
+            self.core.now = self.system.now();
+        }
         (&mut self.driver, Io { core: &mut self.core, system: &mut self.system })
+    }
+
+    /// The sessions of all connections that there are.
+    pub fn sessions(&self) -> impl Iterator<Item = &D::Session> {
+        let connections = &self.core.connections;
+        let keys = (0..connections.end()).filter_map(|index| connections.key_at(index));
+        keys.filter_map(|key| Some(&connections.get(key)?.session))
+    }
+
+    /// The time of the last turn, or of the last [`EventLoop::parts`].
+    pub fn now(&self) -> Time {
+        self.core.now
     }
 
     /// The system.
