@@ -47,7 +47,11 @@ impl Default for Config {
     }
 }
 
-/// How long peers may take. A peer that takes longer is cut off.
+/// How long peers may take. A peer that takes longer is cut off: never early, and at most 4 ms late while the loop is
+/// not busy. What a peer sent in time counts, although it is read late, as by a process that was stopped meanwhile.
+///
+/// What is an `Option` is switched off by `None`, what is not by [`Duration::MAX`]. How long a peer may take none of
+/// the bytes waiting for it is [`Settings::stall_timeout`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the accept to the end of the opening handshake, however its bytes drip (R4). Default 10 s.

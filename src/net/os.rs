@@ -87,6 +87,17 @@ impl OsSystem {
         self.stream(socket).is_ok() || self.listeners.contains_key(&socket)
     }
 
+    /// A wait that a signal ended saw nothing, though much may be ready: that of a process which was stopped and goes
+    /// on ends so.
+    fn gather(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                again_if_interrupted(|| self.poll.poll(&mut self.events, Some(Duration::ZERO)))
+            }
+            answer => answer,
+        }
+    }
+
     /// Makes room for more events at once if the last poll may have left some behind.
     fn grow_if_full(&mut self, gathered: usize) {
         let capacity = self.events.capacity();
@@ -99,11 +110,7 @@ impl OsSystem {
 
 impl System for OsSystem {
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, timeout) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(error),
-        }
+        self.gather(timeout)?;
         let mut gathered = 0;
         for event in &self.events {
             gathered += 1;

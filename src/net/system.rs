@@ -82,8 +82,8 @@ pub trait System {
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 
     /// Whether the last [`poll`](System::poll) may have left events behind, because it answered as many as it can at
-    /// once. Whoever waits for [`as_raw_fd`](System::as_raw_fd) then polls again first: where that wait is
-    /// edge-triggered, what was left behind would not end it.
+    /// once; the next one answers with those first. Whoever waits for [`as_raw_fd`](System::as_raw_fd) then polls again
+    /// first: where that wait is edge-triggered, what was left behind would not end it.
     fn has_more(&self) -> bool {
         false
     }

@@ -27,6 +27,8 @@ pub(super) fn accept<D: Driver, S: System>(
         match system.accept(socket) {
             Ok((stream, peer)) => {
                 *budget = budget.saturating_sub(1);
+                // It may have come after the turn began, and its time for the handshake counts from now.
+                core.now = system.now();
                 enter(driver, core, system, id, stream, &peer);
             }
             Err(AcceptError::Retry) => *budget = budget.saturating_sub(1),

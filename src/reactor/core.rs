@@ -39,6 +39,9 @@ pub(super) struct Core<P> {
     pub(super) wheel: Wheel<Alarm>,
     /// The time of this turn: the clock is read once, after the poll.
     pub(super) now: Time,
+    /// Whatever arrived before this time was offered to the driver: deadlines up to here may be judged, never later
+    /// than `now`.
+    pub(super) seen: Time,
     /// What the driver asked of the turns to come.
     pub(super) course: Course,
     /// The driver was woken and has not done all that it was woken for.
@@ -110,6 +113,7 @@ impl<P> Core<P> {
             accepting: VecDeque::new(),
             wheel: Wheel::new(tick_of(now)),
             now,
+            seen: now,
             course: Course::On,
             woken: false,
         }
@@ -119,6 +123,11 @@ impl<P> Core<P> {
     pub(super) fn has_work(&self) -> bool {
         let idle = self.ready.is_empty() && self.dirty.is_empty() && self.ended.is_empty();
         !idle || !self.dead.is_empty() || !self.accepting.is_empty() || self.woken || self.course_is_due()
+    }
+
+    /// Whether a deadline has passed.
+    pub(super) fn is_due(&self) -> bool {
+        self.next_deadline().is_some_and(|at| at <= self.now)
     }
 
     fn course_is_due(&self) -> bool {

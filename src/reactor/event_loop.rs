@@ -17,7 +17,7 @@ use crate::time::Time;
 /// One thread, one readiness loop, every socket.
 ///
 /// A turn is, in this order: poll; read the clock; mark what became ready; accept, up to a budget; visit ready
-/// connections, each for one receive; run due timers; flush, one send per connection that was written to; tell the
+/// connections, each for one receive; run timers that were due when the poll began; flush, one send per connection that was written to; tell the
 /// driver of the connections that ended, and free them.
 #[derive(Debug)]
 pub struct EventLoop<D: Driver, S: System> {
@@ -27,8 +27,19 @@ pub struct EventLoop<D: Driver, S: System> {
     /// What is received lands here, unless the driver has a better place for it.
     pub(super) buffer: Box<[u8]>,
     events: Vec<Event>,
+    /// Polls in a row that did not answer with all that was ready.
+    unseen: Option<Unseen>,
     woken: Arc<AtomicBool>,
     waker: Waker,
+}
+
+/// Polls in a row that answered with a part.
+#[derive(Clone, Copy, Debug)]
+struct Unseen {
+    /// When the first of them began.
+    since: Time,
+    /// How much they answered with.
+    events: usize,
 }
 
 /// Wakes a loop from another thread.
@@ -55,7 +66,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let buffer = vec![0; settings.receive_budget].into_boxed_slice();
         let core = Core::new(settings, system.now());
         let waker = system.waker();
-        Self { driver, system, core, buffer, events: Vec::new(), woken: Arc::default(), waker }
+        let (events, woken) = (Vec::new(), Arc::default());
+        Self { driver, system, core, buffer, events, unseen: None, woken, waker }
     }
 
     /// Opens a listener; answers its id and the address it really has.
@@ -132,10 +144,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     ///
     /// If the system can no longer be polled.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
-        let wait = self.wait(max_wait);
-        self.events.clear();
-        self.system.poll(&mut self.events, wait)?;
-        self.core.now = self.system.now();
+        self.gather(max_wait)?;
         if self.core.course == Course::Again {
             self.core.course = Course::On;
         }
@@ -166,11 +175,39 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         self.flush();
     }
 
-    fn wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
-        if self.core.has_work() {
-            return Some(Duration::ZERO);
+    /// Polls and reads the clock.
+    ///
+    /// A deadline is met by a silence that was looked at (R31): what a peer sent before it, while this process was
+    /// stopped or busy, is to be read first. So a deadline that passed during a poll is judged after another one.
+    fn gather(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
+        let has_work = self.core.has_work();
+        let mut began = if has_work { self.core.now } else { self.system.now() };
+        let wait = if has_work { Some(Duration::ZERO) } else { self.wait(began, max_wait) };
+        self.events.clear();
+        self.system.poll(&mut self.events, wait)?;
+        self.core.now = self.system.now();
+        if self.events.is_empty() && self.core.is_due() {
+            began = self.core.now;
+            self.system.poll(&mut self.events, Some(Duration::ZERO))?;
         }
-        let deadline = self.core.next_deadline().map(|at| at.since(self.system.now()));
+        self.note_seen(began);
+        Ok(())
+    }
+
+    /// Notes up to when everything was seen, now that a poll is over which began then.
+    fn note_seen(&mut self, began: Time) {
+        let unseen = self.unseen.get_or_insert(Unseen { since: began, events: 0 });
+        unseen.events = unseen.events.saturating_add(self.events.len());
+        // What was ready first is answered first, so a storm cannot hide anything for longer than this.
+        let all = self.core.connections.len().saturating_add(self.core.listeners.len());
+        if !self.system.has_more() || unseen.events > all {
+            self.core.seen = unseen.since;
+            self.unseen = None;
+        }
+    }
+
+    fn wait(&self, now: Time, max_wait: Option<Duration>) -> Option<Duration> {
+        let deadline = self.core.next_deadline().map(|at| at.since(now));
         deadline.into_iter().chain(max_wait).min()
     }
 
@@ -216,7 +253,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     }
 
     fn run_timers(&mut self) {
-        let now = tick_of(self.core.now);
+        let now = tick_of(self.core.seen);
         for _ in 0..self.core.settings.timer_budget {
             let Some((timer, alarm)) = self.core.wheel.pop(now) else { return };
             match alarm {
