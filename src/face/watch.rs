@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::face::closed::Timeout;
 use crate::face::runtime::Runtime;
-use crate::face::session::{Moment, Session, Stage};
+use crate::face::session::{Moment, Session, Stage, milliseconds};
 use crate::face::{Handler, Timeouts};
 use crate::reactor::{ConnId, Io};
+use crate::time::Time;
 use crate::ws::{CloseCode, State};
 
 /// What is to be done about an open connection.
@@ -25,7 +26,8 @@ enum Verdict {
     Retire,
 }
 
-/// What is known of an open connection, in milliseconds.
+/// What is known of an open connection, in milliseconds. The ends of each span are rounded down, so that it may be just
+/// short of one longer than what it measures.
 #[derive(Clone, Copy, Debug)]
 struct Signs {
     /// Since it was last heard.
@@ -47,7 +49,7 @@ enum Probed {
 
 impl Signs {
     fn judge(self, timeouts: &Timeouts) -> Verdict {
-        let limits = |span: Option<Duration>| span.map_or(u64::MAX, milliseconds_of);
+        let limits = |span: Option<Duration>| span.map_or(u64::MAX, surely_over);
         let (lifetime, idle) = (limits(timeouts.lifetime), limits(timeouts.idle));
         // A peer is asked while there is still time to answer.
         let ping = limits(timeouts.ping.map(|ping| timeouts.idle.map_or(ping, |idle| ping.min(idle / 2))));
@@ -104,7 +106,8 @@ impl<H: Handler> Runtime<H> {
     }
 
     fn look_again(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, span: u64) {
-        let at = io.now().saturating_add(Duration::from_millis(span.clamp(1, MOST_EXACT)));
+        let now = Time::ZERO.saturating_add(Duration::from_millis(milliseconds(io.now())));
+        let at = now.saturating_add(Duration::from_millis(span.clamp(1, MOST_EXACT)));
         let Timeouts { ping, idle, lifetime, .. } = &self.shared.timeouts;
         let never = ping.is_none() && idle.is_none() && lifetime.is_none();
         io.set_deadline(id, (!never).then_some(at));
@@ -127,8 +130,10 @@ fn signs<C>(session: &Session<C>, now: Moment) -> Signs {
     Signs { silent: now.since(session.heard), age: now.since(session.opened), probed }
 }
 
-fn milliseconds_of(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+/// The fewest milliseconds by which two moments can differ only if so much time has passed between them: a deadline is
+/// never early.
+fn surely_over(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 /// A [`Moment`] tells spans of up to 49 days apart: nobody is left unseen for more than 24.
@@ -150,25 +155,25 @@ mod tests {
     #[test]
     fn a_silent_peer_is_pinged_once_and_then_cut() {
         let timeouts = timeouts(30, 60, 0);
-        assert_eq!(judge(&timeouts, 0, 0, Probed::NotYet), Verdict::Wait(30));
-        assert_eq!(judge(&timeouts, 29, 29, Probed::NotYet), Verdict::Wait(1));
-        assert_eq!(judge(&timeouts, 30, 30, Probed::NotYet), Verdict::Ping);
-        assert_eq!(judge(&timeouts, 30, 30, Probed::Yes), Verdict::Wait(30));
-        assert_eq!(judge(&timeouts, 60, 60, Probed::Yes), Verdict::Cut);
+        assert_eq!(judge(&timeouts, 0, 0, Probed::NotYet), Verdict::Wait(31));
+        assert_eq!(judge(&timeouts, 30, 30, Probed::NotYet), Verdict::Wait(1));
+        assert_eq!(judge(&timeouts, 31, 31, Probed::NotYet), Verdict::Ping);
+        assert_eq!(judge(&timeouts, 31, 31, Probed::Yes), Verdict::Wait(30));
+        assert_eq!(judge(&timeouts, 61, 61, Probed::Yes), Verdict::Cut);
     }
 
     #[test]
     fn a_raw_peer_is_never_pinged() {
         let timeouts = timeouts(30, 60, 0);
-        assert_eq!(judge(&timeouts, 30, 30, Probed::Never), Verdict::Wait(30));
-        assert_eq!(judge(&timeouts, 60, 60, Probed::Never), Verdict::Cut);
+        assert_eq!(judge(&timeouts, 31, 31, Probed::Never), Verdict::Wait(30));
+        assert_eq!(judge(&timeouts, 61, 61, Probed::Never), Verdict::Cut);
     }
 
     #[test]
     fn a_lifetime_ends_however_much_was_heard() {
         let timeouts = timeouts(30, 60, 100);
-        assert_eq!(judge(&timeouts, 0, 90, Probed::NotYet), Verdict::Wait(10));
-        assert_eq!(judge(&timeouts, 0, 100, Probed::NotYet), Verdict::Retire);
+        assert_eq!(judge(&timeouts, 0, 90, Probed::NotYet), Verdict::Wait(11));
+        assert_eq!(judge(&timeouts, 0, 101, Probed::NotYet), Verdict::Retire);
     }
 
     #[test]
@@ -180,12 +185,27 @@ mod tests {
     #[test]
     fn pings_go_on_where_silence_is_not_limited() {
         let timeouts = timeouts(30, 0, 0);
-        assert_eq!(judge(&timeouts, 30, 30, Probed::NotYet), Verdict::Ping);
-        assert_eq!(judge(&timeouts, 30, 30, Probed::Yes), Verdict::Wait(30));
+        assert_eq!(judge(&timeouts, 31, 31, Probed::NotYet), Verdict::Ping);
+        assert_eq!(judge(&timeouts, 31, 31, Probed::Yes), Verdict::Wait(31));
     }
 
     #[test]
     fn a_ping_leaves_time_to_answer() {
-        assert_eq!(judge(&timeouts(30_000, 800, 0), 400, 400, Probed::NotYet), Verdict::Ping);
+        assert_eq!(judge(&timeouts(30_000, 800, 0), 401, 401, Probed::NotYet), Verdict::Ping);
+    }
+
+    #[test]
+    fn a_span_is_over_only_if_it_is_wherever_in_their_milliseconds_its_ends_lay() {
+        let span = Duration::from_micros(2_500);
+        for began in (0..3_000_000).step_by(1_000) {
+            let over = Duration::from_nanos(began) + span;
+            let moment = |at: Duration| Moment::of(Time::ZERO.saturating_add(at));
+            let apart =
+                |at: Duration| moment(at).since(moment(Duration::from_nanos(began))) >= surely_over(span);
+            assert!(
+                !apart(over.saturating_sub(Duration::from_nanos(1)))
+                    && apart(over + Duration::from_millis(3))
+            );
+        }
     }
 }
