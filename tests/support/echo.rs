@@ -19,19 +19,28 @@ pub(crate) fn build_directory() -> &'static Path {
 /// whatever this test is built for, since what is measured is what users run.
 pub(crate) fn echo_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| std::env::var_os("GNEZDO_ECHO").map_or_else(build, PathBuf::from))
+    PROGRAM.get_or_init(|| std::env::var_os("GNEZDO_ECHO").map_or_else(|| build("echo"), PathBuf::from))
 }
 
-fn build() -> PathBuf {
+/// An example, built for release.
+pub(crate) fn build(example: &str) -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--example", "echo", "--message-format=json", "--quiet", "--target-dir"])
+        .args([
+            "build",
+            "--release",
+            "--example",
+            example,
+            "--message-format=json",
+            "--quiet",
+            "--target-dir",
+        ])
         .arg(build_directory())
         .arg("--manifest-path")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
         .stderr(Stdio::inherit())
         .output()
         .unwrap();
-    assert!(output.status.success(), "the echo example does not build");
+    assert!(output.status.success(), "the example {example} does not build");
     let messages = String::from_utf8(output.stdout).unwrap();
     // Of all that was built, only an example has an executable.
     let path = messages.lines().find_map(|line| line.split_once(r#""executable":""#)?.1.split_once('"'));

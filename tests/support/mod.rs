@@ -12,8 +12,10 @@ use std::io::Write;
 use std::time::Duration;
 
 pub(crate) use client::{BINARY, CLOSE, Client, Frame, PING, PONG, Stream, TEXT, Target, fragment, frame};
-pub(crate) use echo::{Echo, build_directory, echo_program};
-pub(crate) use process::{descriptors, processor_time, resident, sockets_of, soft_limit_of_descriptors};
+pub(crate) use echo::{Echo, build, build_directory, echo_program};
+pub(crate) use process::{
+    descriptors, peak, processor_time, resident, sockets_of, soft_limit_of_descriptors, switches,
+};
 
 /// Longer than anything here takes, on a busy machine too.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -7,8 +7,17 @@ use std::time::Duration;
 
 /// Bytes of anonymous memory that are in memory: heap and stacks, without the program's own pages.
 pub(crate) fn resident(process: u32) -> u64 {
+    kibibytes(process, "RssAnon:")
+}
+
+/// The most memory a process has ever had, its program's own pages among it.
+pub(crate) fn peak(process: u32) -> u64 {
+    kibibytes(process, "VmHWM:")
+}
+
+fn kibibytes(process: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
@@ -20,6 +29,17 @@ pub(crate) fn processor_time(process: u32) -> Duration {
         text.split_whitespace().next().unwrap().parse::<u64>().unwrap()
     });
     Duration::from_nanos(nanoseconds.sum())
+}
+
+/// How often the threads of a process gave the processor up or lost it: a process that sleeps does not.
+pub(crate) fn switches(process: u32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let counts = threads.flat_map(|thread| {
+        let text = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let lines = text.lines().filter_map(|line| line.split_once("ctxt_switches:"));
+        lines.map(|(_, count)| count.trim().parse::<u64>().unwrap()).collect::<Vec<_>>()
+    });
+    counts.sum()
 }
 
 /// The open descriptors of a process, what each is open on, and whether a program started by it would inherit it.
