@@ -328,6 +328,45 @@ mod tests {
         assert_eq!(drain(&mut wheel, 80).len(), 7);
     }
 
+    /// Where every armed deadline lies, and between which others.
+    fn layout(wheel: &Wheel<u64>) -> Vec<(Place, Link, Link)> {
+        let keys = (0..wheel.timers.end()).filter_map(|index| wheel.timers.key_at(index));
+        let timers = keys.filter_map(|key| wheel.timers.get(key));
+        timers.map(|timer| (wheel.place(timer.deadline()), timer.previous, timer.next)).collect()
+    }
+
+    #[test]
+    fn a_hundred_thousand_far_deadlines_are_not_touched_before_their_slot_begins() {
+        let mut wheel = Wheel::new(Tick(0));
+        for value in 0..100_000 {
+            wheel.set(Tick((1 << 24) + value * 7), value).unwrap();
+        }
+        let before = layout(&wheel);
+        for now in (0..1 << 24).step_by(999) {
+            assert_eq!(wheel.pop(Tick(now)), None);
+            assert_eq!(wheel.next_deadline(), Some(Tick(1 << 24)));
+        }
+        assert!(layout(&wheel) == before, "a look that found nothing moved something");
+    }
+
+    #[test]
+    fn a_deadline_is_moved_at_most_once_per_level() {
+        let mut wheel = Wheel::new(Tick(0));
+        let deadlines: Vec<u64> = (0..64).map(|number| 200_000 + number * 13).collect();
+        for deadline in &deadlines {
+            wheel.set(Tick(*deadline), *deadline).unwrap();
+        }
+        let (mut before, mut moves) = (layout(&wheel), 0);
+        for now in 0..200_000 {
+            assert_eq!(wheel.pop(Tick(now)), None);
+            let after = layout(&wheel);
+            moves += before.iter().zip(&after).filter(|(before, after)| before.0 != after.0).count();
+            before = after;
+        }
+        let levels = usize::try_from(200_000_u32.ilog2() / SLOT_BITS).unwrap();
+        assert!(moves <= levels * deadlines.len(), "{moves} moves of {} deadlines", deadlines.len());
+    }
+
     /// A naive wheel: a map of deadlines, searched from end to end.
     #[derive(Default)]
     struct Naive(HashMap<u64, u64>);
