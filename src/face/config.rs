@@ -24,7 +24,7 @@ pub struct Config {
     pub max_posts: usize,
     /// Most posts taken per turn. Default 256.
     pub post_budget: usize,
-    /// Most bytes of emptied message buffers kept for the next messages; the rest is the system's again. Default 8 MiB.
+    /// Most bytes of emptied message buffers kept for the next messages; the rest is the system's again. Default 12 MiB.
     /// Raise it when many peers send messages of megabytes at the same time.
     pub message_pool: usize,
     /// How much inflating may be done for one connection per turn, in units of about a nanosecond or two, so that a few
@@ -41,7 +41,7 @@ impl Default for Config {
             max_opening: None,
             max_posts: 1_024,
             post_budget: 256,
-            message_pool: 8 * 1024 * 1024,
+            message_pool: 12 * 1024 * 1024,
             inflate_budget: 256 * 1024,
         }
     }

@@ -28,7 +28,7 @@ pub struct Settings {
     pub high_water: usize,
     /// At so many bytes and below, it is read again. Default 16 KiB.
     pub low_water: usize,
-    /// Most bytes of emptied queues kept for the next ones; the rest is the system's again. Default 8 MiB. Raise it
+    /// Most bytes of emptied queues kept for the next ones; the rest is the system's again. Default 4 MiB. Raise it
     /// when many peers take megabytes more slowly than they are sent.
     pub queue_pool: usize,
     /// How long a peer may take none of the bytes waiting for it (R42). Default 30 s.
@@ -54,7 +54,7 @@ impl Default for Settings {
             max_queued: 1024 * 1024 * 1024,
             high_water: 64 * 1024,
             low_water: 16 * 1024,
-            queue_pool: 8 * 1024 * 1024,
+            queue_pool: 4 * 1024 * 1024,
             stall_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(2),
             linger_bytes: 64 * 1024,
