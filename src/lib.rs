@@ -9,6 +9,8 @@ pub mod http;
 pub mod net;
 #[cfg(feature = "net")]
 pub mod reactor;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod slab;
 pub mod time;
 pub mod ws;

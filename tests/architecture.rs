@@ -35,6 +35,11 @@ const LAYERS: &[Layer] = &[
     Layer { name: "ws", may_use: &["buf", "http"], never: IMPURE },
     Layer { name: "net", may_use: &["buf", "time"], never: &["println!"] },
     Layer {
+        name: "sim",
+        may_use: &["slab", "time", "net"],
+        never: &["mio::", "socket2::", "Instant::now", "SystemTime", "thread::", "println!"],
+    },
+    Layer {
         name: "reactor",
         may_use: &["buf", "slab", "time", "net"],
         never: &["mio::", "socket2::", "libc::", "WebSocket", "println!"],
