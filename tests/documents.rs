@@ -72,7 +72,7 @@ fn defaults() -> BTreeMap<String, String> {
     ]);
     all.extend(websocket_defaults(websocket));
     all.extend(timeout_defaults(&timeouts));
-    all.extend(settings_defaults(settings));
+    all.extend(settings_defaults(&settings));
     all.extend(listen_defaults());
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -108,7 +108,7 @@ fn timeout_defaults(timeouts: &Timeouts) -> [Default; 6] {
     ]
 }
 
-fn settings_defaults(settings: Settings) -> [Default; 14] {
+fn settings_defaults(settings: &Settings) -> [Default; 14] {
     let Settings {
         max_connections,
         accept_budget,
@@ -124,7 +124,7 @@ fn settings_defaults(settings: Settings) -> [Default; 14] {
         linger_timeout,
         linger_bytes,
         accept_retry,
-    } = settings;
+    } = settings.clone();
     [
         ("settings.max_connections", number(max_connections)),
         ("settings.accept_budget", number(accept_budget)),

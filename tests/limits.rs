@@ -385,7 +385,8 @@ fn with_sent(config: Config, length: usize) -> bool {
 /// Peers that do not read, each with so many bytes waiting for it; the server has made its turn after the last.
 fn queues_of(config: Config, wanted: &[usize]) -> (Server, Vec<Client>) {
     let (sender, filled) = mpsc::channel();
-    let mut sizes = wanted.to_vec().into_iter();
+    let owned = wanted.to_vec();
+    let mut sizes = owned.into_iter();
     let handler = Scripted::default().on_bytes(move |cx, id, bytes| {
         if bytes == b"!" {
             let _ = cx.send(id, b"!").unwrap();

@@ -1686,11 +1686,11 @@ fn a_queue_that_grows_just_when_there_is_room_again_is_still_drained() {
     let Addr::Tcp(addr) = addr else { unreachable!() };
     let (mut slow, mut fast) = (TcpStream::connect(addr).unwrap(), TcpStream::connect(addr).unwrap());
     slow.set_nonblocking(true).unwrap();
-    let (mut wrote, mut read) = (0, 0);
-    let mut write = |count: usize| {
+    let (mut written, mut read) = (0, 0);
+    let mut feed = |count: usize| {
         fast.write_all(&vec![b'x'; count]).unwrap();
-        wrote += count;
-        wrote
+        written += count;
+        written
     };
     let mut read_all = || {
         let mut bytes = vec![0; MIB];
@@ -1704,11 +1704,11 @@ fn a_queue_that_grows_just_when_there_is_room_again_is_still_drained() {
     };
     let began = Instant::now();
     while !reactor.with(is_queued) {
-        write(64 * KIB);
+        feed(64 * KIB);
         reactor.turn(Some(milliseconds(1))).unwrap();
         assert!(began.elapsed() < PATIENCE);
     }
-    let wanted = write(1);
+    let wanted = feed(1);
     read_all();
     while read_all() < wanted {
         reactor.turn(Some(milliseconds(1))).unwrap();
