@@ -20,9 +20,11 @@ usage: echo [OPTIONS] [ADDR…]
   ADDR                    127.0.0.1:9001 (default), [::1]:9001, 0.0.0.0:0,
                           unix:/run/echo.sock, unix:@abstract-name
   --max-message BYTES     largest message taken and echoed (default 67108864)
+  --max-connections COUNT most connections at once (default 1000000)
   --idle-timeout SECONDS  cut peers silent for so long, 0 for never (default 60)
   --opening-timeout SECONDS
-                          cut peers whose request takes so long (default 10)
+                          cut peers whose handshake takes so long (default 10)
+  --stall-timeout SECONDS cut peers that read nothing for so long (default 30)
   --no-deflate            do not agree to compression
   --help                  this text
 
@@ -47,10 +49,7 @@ impl Handler for Echo {
 
 struct Options {
     addrs: Vec<Addr>,
-    max_message: usize,
-    opening_timeout: Duration,
-    idle_timeout: Option<Duration>,
-    deflate: bool,
+    config: Config,
 }
 
 fn main() {
@@ -65,7 +64,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         println!("{HELP}");
         return Ok(());
     };
-    let mut reactor = Reactor::new(Echo, config(&options))?;
+    let mut reactor = Reactor::new(Echo, options.config)?;
     for addr in &options.addrs {
         let listening = reactor.listen(addr)?;
         match &listening.addr {
@@ -82,43 +81,42 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Messages as large as asked for, and a queue that takes the largest above its high-water mark.
-fn config(options: &Options) -> Config {
-    let mut config = Config::default();
-    config.websocket.limits.max_message = options.max_message;
-    config.websocket.limits.max_frame = options.max_message as u64;
-    config.websocket.limits.max_fragments = 1 << 17;
-    config.websocket.deflate = options.deflate.then(DeflateConfig::default);
-    config.timeouts.opening = options.opening_timeout;
-    config.timeouts.idle = options.idle_timeout;
-    config.settings.max_queue = options.max_message.saturating_add(2 * config.settings.high_water);
-    config
-}
-
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Box<dyn Error>> {
-    let (opening_timeout, idle_timeout) = (Duration::from_secs(10), Some(Duration::from_secs(60)));
-    let (addrs, max_message, deflate) = (Vec::new(), 64 << 20, true);
-    let mut options = Options { addrs, max_message, opening_timeout, idle_timeout, deflate };
+    let (mut addrs, mut config, mut max_message) = (Vec::new(), Config::default(), 64 << 20);
+    config.websocket.deflate = Some(DeflateConfig::default());
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(None),
-            Long("max-message") => options.max_message = parser.value()?.parse()?,
-            Long("opening-timeout") => {
-                options.opening_timeout = Duration::from_secs(parser.value()?.parse()?);
-            }
+            Long("max-message") => max_message = parser.value()?.parse()?,
+            Long("max-connections") => config.settings.max_connections = parser.value()?.parse()?,
             Long("idle-timeout") => {
-                let seconds: u64 = parser.value()?.parse()?;
-                options.idle_timeout = (seconds > 0).then(|| Duration::from_secs(seconds));
+                let seconds = seconds(&mut parser)?;
+                config.timeouts.idle = (!seconds.is_zero()).then_some(seconds);
             }
-            Long("no-deflate") => options.deflate = false,
-            Value(addr) => options.addrs.push(addr.parse()?),
+            Long("opening-timeout") => config.timeouts.opening = seconds(&mut parser)?,
+            Long("stall-timeout") => config.settings.stall_timeout = seconds(&mut parser)?,
+            Long("no-deflate") => config.websocket.deflate = None,
+            Value(addr) => addrs.push(addr.parse()?),
             other => return Err(other.unexpected().into()),
         }
     }
-    if options.addrs.is_empty() {
-        options.addrs.push("127.0.0.1:9001".parse()?);
+    take_messages_of(&mut config, max_message);
+    if addrs.is_empty() {
+        addrs.push("127.0.0.1:9001".parse()?);
     }
-    Ok(Some(options))
+    Ok(Some(Options { addrs, config }))
+}
+
+fn seconds(parser: &mut lexopt::Parser) -> Result<Duration, lexopt::Error> {
+    parser.value()?.parse().map(Duration::from_secs)
+}
+
+/// Messages as large as asked for, and a queue that takes the largest above its high-water mark.
+fn take_messages_of(config: &mut Config, max_message: usize) {
+    config.websocket.limits.max_message = max_message;
+    config.websocket.limits.max_frame = max_message as u64;
+    config.websocket.limits.max_fragments = 1 << 17;
+    config.settings.max_queue = max_message.saturating_add(2 * config.settings.high_water);
 }
 
 fn close_on_signals(remote: Remote<()>) -> Result<(), Box<dyn Error>> {
