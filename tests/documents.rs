@@ -60,6 +60,7 @@ fn defaults() -> BTreeMap<String, String> {
         max_opening,
         max_posts,
         post_budget,
+        message_budget,
         message_pool,
         inflate_budget,
     } = Config::default();
@@ -67,6 +68,7 @@ fn defaults() -> BTreeMap<String, String> {
         ("max_opening", or_none(max_opening, number)),
         ("max_posts", number(max_posts)),
         ("post_budget", number(post_budget)),
+        ("message_budget", number(message_budget)),
         ("message_pool", number(message_pool)),
         ("inflate_budget", number(inflate_budget)),
     ]);

@@ -642,6 +642,35 @@ fn a_refused_send_is_not_announced_again_and_again() {
 
 // R24: fairness.
 
+/// R24: a share of a turn is so many messages too, since short ones cost more than their bytes say; the rest waits for
+/// the next turn, and is neither lost nor moved.
+#[test]
+fn a_turn_takes_no_more_messages_of_a_connection_than_its_budget() {
+    const BUDGET: usize = 100;
+    let heard: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
+    let hearing = Arc::clone(&heard);
+    let handler = Scripted::default()
+        .on_message(move |_, _, message| hearing.lock().unwrap().push(message.as_bytes().to_vec()));
+    let config = Config { message_budget: BUDGET, ..Config::default() };
+    let mut reactor = Reactor::new(handler, config).unwrap();
+    let listening = reactor.listen(&loopback()).unwrap();
+    let mut client = Client::to(&listening.addr);
+    let said: Vec<Vec<u8>> = (0..1_050).map(|number: u32| number.to_be_bytes().to_vec()).collect();
+    let frames: Vec<u8> = said.iter().flat_map(|bytes| Frame::binary(bytes).masked()).collect();
+    client.send(&[upgrade_request(&[]), frames].concat());
+    let (began, mut turns) = (Instant::now(), 0);
+    while heard.lock().unwrap().len() < said.len() {
+        let before = heard.lock().unwrap().len();
+        reactor.turn(Some(milliseconds(10))).unwrap();
+        let taken = heard.lock().unwrap().len() - before;
+        assert!(taken <= BUDGET, "{taken} messages in a turn");
+        turns += usize::from(taken > 0);
+        assert!(began.elapsed() < PATIENCE, "{} of {} came", heard.lock().unwrap().len(), said.len());
+    }
+    assert_eq!(turns, said.len().div_ceil(BUDGET));
+    assert!(*heard.lock().unwrap() == said);
+}
+
 /// R24: those who flood do not starve those who do not.
 #[test]
 fn eight_flooders_do_not_starve_a_healthy_client() {

@@ -24,6 +24,9 @@ pub struct Config {
     pub max_posts: usize,
     /// Most posts taken per turn. Default 256.
     pub post_budget: usize,
+    /// Most messages and control frames taken from a connection per turn, so that none starves the others with very
+    /// short ones, which cost more per byte (R24). Default 1,024.
+    pub message_budget: usize,
     /// Most bytes of emptied message buffers kept for the next messages; the rest is the system's again. Default 12 MiB.
     /// Raise it when many peers send messages of megabytes at the same time.
     pub message_pool: usize,
@@ -41,6 +44,7 @@ impl Default for Config {
             max_opening: None,
             max_posts: 1_024,
             post_budget: 256,
+            message_budget: 1_024,
             message_pool: 12 * 1024 * 1024,
             inflate_budget: 256 * 1024,
         }
@@ -180,6 +184,7 @@ impl Config {
             ("max_opening", self.max_opening),
             ("max_posts", Some(self.max_posts)),
             ("post_budget", Some(self.post_budget)),
+            ("message_budget", Some(self.message_budget)),
             ("inflate_budget", Some(self.inflate_budget)),
         ];
         if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {

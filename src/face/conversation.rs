@@ -8,13 +8,15 @@ use crate::reactor::{Bound, ConnId, Io};
 use crate::ws::{Control, Event, Payload};
 
 impl<H: Handler> Runtime<H> {
-    /// Takes messages off the front of `input` until it is used up, or the connection listens no more.
+    /// Takes messages off the front of `input` until it is used up, the connection listens no more, or it has had its
+    /// share of the turn: the shorter messages are, the more of them a receive brings (R24).
     #[inline]
     pub(super) fn converse(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, input: &mut &mut [u8]) {
         let now = milliseconds(io.now());
         self.shared.space.renew_inflate_budget();
         self.shared.provide_keys(io);
-        while let Some(session) = io.session(id) {
+        for _ in 0..self.message_budget {
+            let Some(session) = io.session(id) else { return };
             let Stage::Socket(protocol) = &mut session.stage else { return };
             let limits = &self.shared.services.of(session.service).limits;
             if let Some(message) = protocol.lend(input, limits) {

@@ -23,6 +23,7 @@ pub(super) struct Runtime<H: Handler> {
     pub(super) handler: H,
     pub(super) posts: Posts<H::Post>,
     post_budget: usize,
+    pub(super) message_budget: usize,
     pub(super) shared: Shared,
 }
 
@@ -130,7 +131,8 @@ impl Shared {
 impl<H: Handler> Runtime<H> {
     pub(super) fn new(handler: H, config: &Config, wish: Arc<Wish>) -> Self {
         let shared = Shared::new(config, wish);
-        Self { handler, posts: Posts::new(config.max_posts), post_budget: config.post_budget, shared }
+        let (post_budget, message_budget) = (config.post_budget, config.message_budget);
+        Self { handler, posts: Posts::new(config.max_posts), post_budget, message_budget, shared }
     }
 
     /// Gives the handler what other threads posted, up to a budget; the rest waits for the next turn.
