@@ -13,7 +13,7 @@ pub(crate) const ATTACK: Attack = Attack {
     ground: Ground::Alone,
     quick: false,
     growth: 64 << 20,
-    kept: 8 << 20,
+    kept: 25 << 20,
     healthy: Some(Duration::from_millis(250)),
     run,
     ..Attack::DEFAULT

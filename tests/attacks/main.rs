@@ -79,9 +79,9 @@ mod vanish_churn;
 mod window_hoard;
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use kit::{Attack, Field, Ground, Selection, Table, fight, say};
+use kit::{Attack, Control, Field, Ground, Selection, Table, fight, say};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 /// In the order in which a connection lives: its head, its frames, its end; then the whole server.
@@ -169,20 +169,27 @@ fn outcome(judged: Result<(), String>) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// What all attacks of a run share.
+#[derive(Default)]
+struct Arena {
+    table: Table,
+    control: OnceLock<Control>,
+}
+
 /// One at a time, since each measures what it costs; then the table.
 fn fight_each(names: &[String], target: Option<kit::Target>, harness: Vec<String>) -> Conclusion {
-    let table = Arc::new(Table::default());
+    let arena = Arc::new(Arena::default());
     let is_asked_for = |attack: &&Attack| names.is_empty() || names.iter().any(|name| name == attack.name);
     let trial = |attack: &'static Attack| {
-        let table = Arc::clone(&table);
+        let arena = Arc::clone(&arena);
         let is_left_out = names.is_empty() && !is_fought(attack, target.is_some());
-        Trial::test(attack.name, move || fight_one(attack, target, &table)).with_ignored_flag(is_left_out)
+        Trial::test(attack.name, move || fight_one(attack, target, &arena)).with_ignored_flag(is_left_out)
     };
     let trials = ATTACKS.iter().filter(is_asked_for).map(trial).collect();
     let mut arguments = Arguments::from_iter(harness);
     arguments.test_threads = Some(1);
     let conclusion = libtest_mimic::run(&arguments, trials);
-    table.print();
+    arena.table.print();
     conclusion
 }
 
@@ -192,7 +199,7 @@ fn is_fought(attack: &Attack, is_foreign: bool) -> bool {
     is_possible && (attack.quick || !cfg!(debug_assertions))
 }
 
-fn fight_one(attack: &Attack, target: Option<kit::Target>, table: &Table) -> Result<(), Failed> {
+fn fight_one(attack: &Attack, target: Option<kit::Target>, arena: &Arena) -> Result<(), Failed> {
     let wrapper = if let Ground::Own(wrapper) = attack.ground { wrapper } else { &[] };
     let (server, field) = if let Some(target) = target {
         (None, Field::foreign(target.addr, target.process))
@@ -200,8 +207,8 @@ fn fight_one(attack: &Attack, target: Option<kit::Target>, table: &Table) -> Res
         let (server, field) = Field::start(wrapper, attack.options);
         (Some(server), field)
     };
-    let row = fight(attack, &field);
+    let row = fight(attack, &field, arena.control.get_or_init(Control::start));
     drop(server);
-    table.add(&row);
+    arena.table.add(&row);
     if row.faults.is_empty() { Ok(()) } else { Err(Failed::from(row.faults.join("; "))) }
 }

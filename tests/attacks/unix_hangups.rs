@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use crate::kit::{Attack, Crowd, Field, Frame, Peer};
 
-pub(crate) const ATTACK: Attack =
-    Attack { name: "unix_hangups", rules: "R27 R45", growth: 4 << 20, kept: 4 << 20, run, ..Attack::DEFAULT };
+pub(crate) const ATTACK: Attack = Attack {
+    name: "unix_hangups",
+    rules: "R27 R45",
+    growth: 40 << 20,
+    kept: 17 << 20,
+    run,
+    ..Attack::DEFAULT
+};
 
 /// On a server that is reached over TCP alone, its TCP peers do the same.
 fn run(field: &Field) {

@@ -20,7 +20,8 @@ pub(crate) struct Attack {
     pub(crate) kept: u64,
     /// How much processor time it may cost the server.
     pub(crate) cpu: Option<Duration>,
-    /// How long the slowest hundredth of the healthy client's messages may take; `None`: there can't be one.
+    /// How long the slowest hundredth of the healthy client's messages may take, beyond what they take where nobody
+    /// attacks; `None`: there can't be one.
     pub(crate) healthy: Option<Duration>,
     pub(crate) run: fn(&Field),
 }
@@ -46,7 +47,7 @@ impl Attack {
         growth: 512 * KIB,
         kept: 384 * KIB,
         cpu: None,
-        healthy: Some(Duration::from_millis(100)),
+        healthy: Some(Duration::from_millis(50)),
         run: |_| {},
     };
 }

@@ -204,8 +204,7 @@ impl Peer {
 
     /// Nothing but silence for a while, on a stream that stays open.
     pub(crate) fn is_silent(&mut self, span: Duration) -> bool {
-        let (rest, end) = self.rest(span);
-        rest.is_empty() && end == End::Open
+        self.ahead.is_empty() && !self.more(span) && self.end == End::Open
     }
 
     /// At most so many bytes, as they come; empty at the end.

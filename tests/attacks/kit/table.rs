@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) kept: u64,
     pub(crate) settled: Duration,
     pub(crate) service: Option<Service>,
+    /// How a client was served meanwhile whose server nobody attacked.
+    pub(crate) control: Service,
     pub(crate) notes: String,
     pub(crate) faults: Vec<String>,
 }
@@ -30,6 +32,7 @@ impl Row {
             kept: 0,
             settled: Duration::ZERO,
             service: None,
+            control: Service::default(),
             notes: String::new(),
             faults: Vec::new(),
         }
@@ -51,10 +54,11 @@ impl fmt::Display for Row {
         }
         match self.service {
             Some(service) => {
-                let (p99, worst) = (millis(service.p99), millis(service.worst));
-                write!(f, " {:6} {p99:7.1} {worst:7.1}", service.messages)?;
+                let (p99, worst, control) =
+                    (millis(service.p99), millis(service.worst), millis(self.control.p99));
+                write!(f, " {:6} {p99:7.1} {worst:7.1} {control:7.1}", service.messages)?;
             }
-            None => write!(f, " {:>6} {:>7} {:>7}", "-", "-", "-")?,
+            None => write!(f, " {:>6} {:>7} {:>7} {:>7}", "-", "-", "-", "-")?,
         }
         write!(f, "  {}", self.notes)?;
         self.faults.iter().try_for_each(|fault| write!(f, "\n    {fault}"))
@@ -88,5 +92,5 @@ impl Table {
 }
 
 const TITLE: &str = "\
-                                                           memory, KiB      server, ms     healthy client
-attack                   rules        verdict       s     peak    kept     cpu settles  echoes  p99 ms  max ms  notes";
+                                                           memory, KiB      server, ms      healthy client, ms       elsewhere
+attack                   rules        verdict       s     peak    kept     cpu settles  echoes     p99     max     p99  notes";

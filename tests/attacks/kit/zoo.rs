@@ -1,19 +1,15 @@
 //! All attacks at once, again and again, against one server in a box of 64 MiB, beside healthy clients.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::judge::message;
+use super::judge::attempt;
 use super::{Attack, Bystander, Field, Ground, MemoryBox, Schedule, Watch, open_descriptors, say};
 use crate::support::resident;
 
 /// G5: of user space and of the kernel's own objects.
 const BOX: u64 = 64 << 20;
-/// So many that are mostly idle, each of which speaks every five seconds.
-const QUIET: Schedule = Schedule { clients: 1_000, pause: Duration::from_millis(5) };
-
 /// What became of an attack that was repeated.
 #[derive(Default)]
 struct Tally {
@@ -32,8 +28,10 @@ pub(crate) fn fight(attacks: &[Attack], minutes: f64) -> Result<(), String> {
     let options = ["--max-message", "65536"];
     let (mut server, field) = Field::start(if boxed.is_ok() { &wrapper } else { &[] }, &options);
     let base = open_descriptors(server.process);
-    let (healthy, quiet) =
-        (Bystander::start(&field.target(), Schedule::ONE), Bystander::start(&field.target(), QUIET));
+    let (healthy, quiet) = (
+        Bystander::start(&field.target(), Schedule::ONE),
+        Bystander::start(&field.target(), Schedule::QUIET),
+    );
     let watch = Watch::start(server.process);
     let tallies = attack_until(attacks, &field, Instant::now() + Duration::from_secs_f64(minutes * 60.0));
     let (cost, _) = watch.finish();
@@ -86,9 +84,7 @@ fn repeat(attack: &Attack, field: &Field, end: Instant) -> Tally {
     while Instant::now() < end {
         let field = field.shared();
         tally.rounds += 1;
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (attack.run)(&field))) {
-            tally.faults.push(message(panic.as_ref()));
-        }
+        tally.faults.extend(attempt(|| (attack.run)(&field)).err());
     }
     tally
 }
