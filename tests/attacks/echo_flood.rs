@@ -11,8 +11,8 @@ pub(crate) const ATTACK: Attack =
 const MESSAGE: usize = 4_096;
 
 fn run(field: &Field) {
-    let mut peer = field.open();
     let messages: Vec<u8> = (0..48_000_000 / MESSAGE).flat_map(|number| message(number).masked()).collect();
+    let mut peer = field.open();
     let taken = peer.push(&messages, Duration::from_millis(500));
     field.note(format!("{} KiB taken of {}", taken / 1024, messages.len() / 1024));
     assert!(taken < messages.len(), "all of it was taken");
