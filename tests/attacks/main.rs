@@ -150,8 +150,12 @@ fn main() -> ExitCode {
     if kit::serve_in_regiment() {
         return ExitCode::SUCCESS;
     }
-    // What a panic said is part of the verdict.
-    std::panic::set_hook(Box::new(|_| {}));
+    // What the panic of an attack said is part of its verdict.
+    std::panic::set_hook(Box::new(|panic| {
+        if std::thread::current().name() == Some("main") {
+            say(&panic.to_string());
+        }
+    }));
     match kit::select(std::env::args(), ATTACKS) {
         Ok(Selection::Each { names, target, harness }) => fight_each(&names, target, harness).exit_code(),
         Ok(Selection::Zoo { minutes }) => outcome(kit::zoo::fight(ATTACKS, minutes)),

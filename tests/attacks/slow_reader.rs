@@ -8,7 +8,7 @@ pub(crate) const ATTACK: Attack = Attack {
     name: "slow_reader",
     rules: "R36 R42",
     quick: false,
-    growth: 6 << 20,
+    growth: 10 << 20,
     kept: 4 << 20,
     run,
     ..Attack::DEFAULT

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::Peer;
+use super::{Peer, open_descriptors};
 use crate::support::{Echo, Target};
 
 /// One server under attack.
@@ -50,7 +50,20 @@ impl Field {
     pub(crate) fn start(wrapper: &[&str], options: &[&str]) -> (Echo, Self) {
         let server = Echo::start_under(wrapper, &[&OPTIONS[..], options].concat());
         let field = Self::of(&server);
+        field.warm_up(server.process);
         (server, field)
+    }
+
+    /// A server may open descriptors of its own after it has said where it listens: waits until it serves, and has
+    /// let go of whom it served.
+    fn warm_up(&self, process: u32) {
+        let mut first = self.open();
+        first.expect_echo("first");
+        let busy = open_descriptors(process);
+        drop(first);
+        while open_descriptors(process) >= busy {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn of(server: &Echo) -> Self {

@@ -17,6 +17,8 @@ const SAMPLE: Duration = Duration::from_secs(5);
 /// Until when memory may still find its level, and how it may climb then.
 const WARM: Duration = Duration::from_secs(300);
 const SLOPE: f64 = 1.0;
+/// By how much, in KiB, it may be more at the end, however that came.
+const STEP: f64 = 512.0;
 
 /// What happened so far.
 #[derive(Default)]
@@ -78,39 +80,34 @@ fn watch(process: u32, end: Instant, is_over: &dyn Fn() -> bool) -> Vec<(f64, f6
     samples
 }
 
+/// A step is what a coincidence of large messages leaves; what climbs all the time is a leak.
 fn judge(samples: &[(f64, f64)], left: usize) -> Result<(), String> {
-    let warm: Vec<_> =
-        samples.iter().copied().filter(|(minute, _)| *minute * 60.0 >= WARM.as_secs_f64()).collect();
+    let minutes = |limit: Duration| limit.as_secs_f64() / 60.0;
+    let warm: Vec<_> = samples.iter().copied().filter(|(minute, _)| *minute >= minutes(WARM)).collect();
     if left > 0 {
         return Err(format!("{left} descriptors are left"));
     }
-    if warm.last().is_none_or(|(minute, _)| *minute < 10.0) {
+    let (Some(first), Some(last)) = (warm.first(), warm.last().filter(|last| last.0 >= minutes(2 * WARM)))
+    else {
         say("too short to judge the slope of memory");
         return Ok(());
-    }
-    let slope = slope(&warm);
-    say(&format!(
-        "memory: {} KiB, then {} KiB: {slope:+.2} KiB per minute",
-        warm[0].1,
-        warm[warm.len() - 1].1
-    ));
-    if slope <= SLOPE { Ok(()) } else { Err(format!("memory climbs by {slope:.2} KiB per minute")) }
+    };
+    let (slope, step) = (slope(&warm), last.1 - first.1);
+    say(&format!("memory after minute 5: {slope:+.2} KiB per minute, {step:+} KiB in all"));
+    if slope <= SLOPE && step <= STEP { Ok(()) } else { Err("memory climbs".to_owned()) }
 }
 
 fn kibibytes(bytes: u64) -> f64 {
     f64::from(u32::try_from(bytes / 1024).unwrap())
 }
 
-/// Of the line of least squares.
+/// The median of the slopes between any two points, which no single step can bend.
 fn slope(points: &[(f64, f64)]) -> f64 {
-    let count = f64::from(u32::try_from(points.len()).unwrap());
-    let mean = points.iter().fold((0.0, 0.0), |sum, (x, y)| (sum.0 + x / count, sum.1 + y / count));
-    let (mut products, mut squares) = (0.0, 0.0);
-    for (x, y) in points {
-        products += (x - mean.0) * (y - mean.1);
-        squares += (x - mean.0).powi(2);
-    }
-    products / squares
+    let later =
+        |at: usize| points[at + 1..].iter().map(move |(x, y)| (y - points[at].1) / (x - points[at].0));
+    let mut slopes: Vec<f64> = (0..points.len()).flat_map(later).collect();
+    slopes.sort_by(f64::total_cmp);
+    slopes[slopes.len() / 2]
 }
 
 /// A connection whose messages carry their number and the hash of all that was said before.

@@ -33,7 +33,11 @@ pub(crate) fn fight(attacks: &[Attack], minutes: f64) -> Result<(), String> {
         Bystander::start(&field.target(), Schedule::QUIET),
     );
     let watch = Watch::start(server.process);
+    say("all at once");
     let tallies = attack_until(attacks, &field, Instant::now() + Duration::from_secs_f64(minutes * 60.0));
+    if !server.is_running() {
+        return Err("the server is gone".to_owned());
+    }
     let (cost, _) = watch.finish();
     let mut faults = Vec::new();
     for (who, bystander) in [("the healthy client", healthy), ("a thousand quiet clients", quiet)] {
@@ -44,9 +48,6 @@ pub(crate) fn fight(attacks: &[Attack], minutes: f64) -> Result<(), String> {
             )),
             Err(why) => faults.push(format!("{who}: {why}")),
         }
-    }
-    if !server.is_running() {
-        return Err("the server is gone".to_owned());
     }
     let most = resident(server.process).max(cost.growth);
     say(&format!("{} KiB of growth at most, {:?} of processor time", cost.growth / 1024, cost.processor));
