@@ -20,7 +20,7 @@ pub(crate) const ATTACK: Attack = Attack {
 };
 
 const FLOODERS: usize = 8;
-const SPAN: Duration = Duration::from_millis(1_000);
+const SPAN: Duration = Duration::from_secs(1);
 const TRIES: usize = 3;
 const BOUND: Duration = Duration::from_millis(10);
 

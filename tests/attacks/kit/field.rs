@@ -77,14 +77,20 @@ impl Field {
         Self { tcp, unix: None, process, terms: FOREIGN, company: Company::Alone, notes: Mutex::default() }
     }
 
-    /// The same server, for an attack beside others: its process can't be asked what this one costs, and it takes
-    /// smaller messages.
+    /// Starts the server of the zoo: attackers wait for each other, so it is more patient, and it takes less.
+    pub(crate) fn start_zoo(wrapper: &[&str]) -> (Echo, Self) {
+        let (server, field) = Self::start(wrapper, &["--max-message", "65536", "--opening-timeout", "6"]);
+        let terms = Terms { opening: Duration::from_secs(6), message: 65_536, ..OURS };
+        (server, Self { terms, ..field })
+    }
+
+    /// The same server, for an attack beside others: its process can't be asked what this one costs.
     pub(crate) fn shared(&self) -> Self {
         Self {
             tcp: self.tcp,
             unix: self.unix.clone(),
             process: None,
-            terms: Terms { message: FOREIGN.message, ..self.terms },
+            terms: self.terms,
             company: Company::Zoo,
             notes: Mutex::default(),
         }

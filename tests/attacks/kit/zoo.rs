@@ -25,8 +25,7 @@ pub(crate) fn fight(attacks: &[Attack], minutes: f64) -> Result<(), String> {
     }
     let wrapper = boxed.as_ref().map(MemoryBox::wrapper).unwrap_or_default();
     let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
-    let options = ["--max-message", "65536"];
-    let (mut server, field) = Field::start(if boxed.is_ok() { &wrapper } else { &[] }, &options);
+    let (mut server, field) = Field::start_zoo(if boxed.is_ok() { &wrapper } else { &[] });
     let base = open_descriptors(server.process);
     let (healthy, quiet) = (
         Bystander::start(&field.target(), Schedule::ONE),
