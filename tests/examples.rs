@@ -5,9 +5,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use gnezdo::{Config, ConnId, Context, Handler, Message, Reactor};
 
 /// Where the examples lie, built with the profile of this test.
 fn examples() -> &'static Path {
@@ -257,6 +259,88 @@ fn remote_gives_the_ticks_of_another_thread_to_everybody() {
     for client in &mut clients {
         let first: u64 = client.line().strip_prefix("tick ").unwrap().parse().unwrap();
         assert_eq!(client.line(), format!("tick {}", first + 1));
+    }
+}
+
+#[test]
+fn load_measures_an_echo_and_compares_every_byte() {
+    let (_echo, addr) = Example::server("echo", &["127.0.0.1:0"]);
+    for more in [["--connections", "9"], ["--in-flight", "5"], ["--rate", "200"], ["--size", "100000"]] {
+        let url = format!("ws://{addr}/");
+        let said =
+            load(&["--json", "--utf8", "--warm-up", "0.1", "--seconds", "0.3", more[0], more[1], &url]);
+        let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert!(said["messages"].as_u64().unwrap() > 0, "{said}");
+        let (service, response) = (&said["service_us"]["p50"], &said["response_us"]["p50"]);
+        assert!(service.as_f64().unwrap() > 1.0 && response.as_f64() >= service.as_f64(), "{said}");
+    }
+}
+
+#[test]
+fn load_runs_on_demand_over_unix_sockets() {
+    let directory = TempDir::new();
+    let path = format!("unix:{}", directory.0.join("echo.sock").display());
+    let (_echo, _) = Example::server("echo", &[&path]);
+    let mut load = Example::start("load", &["--on-demand", "--active", "2", &format!("ws+{path}:/")]);
+    assert_eq!(load.line(), "{\"connections\":32}");
+    for _ in 0..2 {
+        load.say("0.1\n");
+        assert!(load.line().contains("\"active\":2,"));
+    }
+    assert_eq!(load.finish(), "");
+}
+
+#[test]
+fn load_fails_at_the_first_wrong_byte() {
+    let mut reactor = Reactor::new(Liar { told: 0 }, Config::default()).unwrap();
+    let addr = reactor.listen(&"127.0.0.1:0".parse().unwrap()).unwrap().addr;
+    let remote = reactor.remote();
+    let server = std::thread::spawn(move || reactor.run().unwrap());
+    let output = load(&["--connections", "3", "--warm-up", "0", "--seconds", "20", &format!("ws://{addr}/")]);
+    remote.stop().unwrap();
+    server.join().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("is not what was sent"), "{said}");
+}
+
+fn load(arguments: &[&str]) -> Output {
+    Command::new(examples().join("load")).args(arguments).output().unwrap()
+}
+
+/// An echo whose hundredth answer has a bit turned.
+struct Liar {
+    told: usize,
+}
+
+impl Handler for Liar {
+    type Conn = ();
+    type Post = ();
+
+    fn on_message(&mut self, cx: &mut Context<'_, Self>, id: ConnId, message: Message<'_>) {
+        let mut answer = message.as_bytes().to_vec();
+        self.told += 1;
+        if self.told == 100 {
+            answer[7] ^= 1;
+        }
+        let _ = cx.send(id, &answer);
+    }
+}
+
+/// A directory of one test, removed in the end.
+struct TempDir(PathBuf);
+
+impl TempDir {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("gnezdo-load-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
