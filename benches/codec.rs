@@ -1,66 +1,33 @@
 //! What the codec costs per frame, without any I/O: the bytes of a read are copied in (the stand-in for the kernel), decoded,
 //! and the head of an echo is made. One frame per read, and a full read of them.
 
+mod support;
+
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gnezdo::ws::{Compress, Event, FrameHeader, Kind, Limits, MaskKey, Protocol, Workspace, mask};
+use gnezdo::ws::{Event, Kind, Protocol};
 
-const READ: usize = 512 * 1024;
+use support::{Loop, READ, client_frame, filled};
 
-fn client_frame(kind: Kind, payload: &[u8]) -> Vec<u8> {
-    let key = MaskKey([0x37, 0xFA, 0x21, 0x3D]);
-    let header = FrameHeader { mask: Some(key), ..FrameHeader::message(kind, payload.len() as u64) };
-    let mut wire = header.encode().as_bytes().to_vec();
-    let start = wire.len();
-    wire.extend_from_slice(payload);
-    mask(&mut wire[start..], key);
-    wire
-}
-
-struct Loop {
-    protocol: Protocol,
-    space: Workspace,
-    limits: Limits,
-    buffer: Vec<u8>,
-}
-
-impl Loop {
-    fn new() -> Loop {
-        let limits = Limits { max_message: 1 << 24, max_frame: 1 << 24, ..Limits::default() };
-        Loop { protocol: Protocol::server(None), space: Workspace::default(), limits, buffer: vec![0; READ] }
-    }
-
-    fn read(&mut self, wire: &[u8]) {
-        self.buffer[..wire.len()].copy_from_slice(wire);
-        let mut input = &mut self.buffer[..wire.len()];
-        while let Some(event) = self.protocol.receive(&mut input, &mut self.space, &self.limits, 0) {
-            if let Event::Message(payload) = event {
-                let sent = self.protocol.encode(payload.message(), Compress::Auto, &mut self.space);
-                black_box(sent.as_ref().map(|sent| (sent.head.as_bytes(), sent.payload)).ok());
-                self.space.recycle(payload);
-            }
-        }
-    }
-
-    fn land(&mut self, wire: &[u8], step: usize) {
-        for piece in wire.chunks(step) {
-            let mut piece = piece;
-            while !piece.is_empty() {
-                let Some(place) = self.protocol.landing(&mut self.space) else {
-                    self.read(piece);
-                    break;
-                };
-                let count = place.len().min(piece.len());
-                place[..count].copy_from_slice(&piece[..count]);
-                piece = &piece[count..];
-                if let Some(Event::Message(payload)) =
-                    self.protocol.landed(count, &mut self.space, &self.limits, 0)
-                {
-                    black_box(payload.message().as_bytes());
-                    self.space.recycle(payload);
-                }
+/// Receives straight into the place of a large message, in steps.
+fn land(server: &mut Loop, wire: &[u8], step: usize) {
+    for piece in wire.chunks(step) {
+        let mut piece = piece;
+        while !piece.is_empty() {
+            let Some(place) = server.protocol.landing(&mut server.space) else {
+                server.read(piece);
+                break;
+            };
+            let count = place.len().min(piece.len());
+            place[..count].copy_from_slice(&piece[..count]);
+            piece = &piece[count..];
+            if let Some(Event::Message(payload)) =
+                server.protocol.landed(count, &mut server.space, &server.limits, 0)
+            {
+                black_box(payload.message().as_bytes());
+                server.space.recycle(payload);
             }
         }
     }
@@ -75,9 +42,9 @@ fn codec(criterion: &mut Criterion) {
         ("cyrillic", Kind::Text, "гнездо"),
     ] {
         for (size_name, size) in [("20B", 20), ("1KiB", 1024), ("64KiB", 65536)] {
-            let payload: Vec<u8> = fill.bytes().cycle().take(size / fill.len() * fill.len()).collect();
+            let payload = filled(fill, size);
             let frame = client_frame(kind, &payload);
-            let mut single = Loop::new();
+            let mut single = Loop::new(Protocol::server(None));
             group.throughput(Throughput::Elements(1));
             group.bench_function(format!("{name}/{size_name}/one"), |bencher| {
                 bencher.iter(|| single.read(&frame));
@@ -91,9 +58,11 @@ fn codec(criterion: &mut Criterion) {
         }
     }
     let big = client_frame(Kind::Binary, &vec![7; 1 << 20]);
-    let mut single = Loop::new();
+    let mut single = Loop::new(Protocol::server(None));
     group.throughput(Throughput::Elements(1));
-    group.bench_function("binary/1MiB/landing", |bencher| bencher.iter(|| single.land(&big, 128 * 1024)));
+    group.bench_function("binary/1MiB/landing", |bencher| {
+        bencher.iter(|| land(&mut single, &big, 128 * 1024))
+    });
     let halves = client_frame(Kind::Binary, &[7; 1024]);
     let (front, back) = halves.split_at(500);
     group.bench_function("binary/1KiB/split", |bencher| {
