@@ -61,7 +61,7 @@ fn codec(criterion: &mut Criterion) {
     let mut single = Loop::new(Protocol::server(None));
     group.throughput(Throughput::Elements(1));
     group.bench_function("binary/1MiB/landing", |bencher| {
-        bencher.iter(|| land(&mut single, &big, 128 * 1024))
+        bencher.iter(|| land(&mut single, &big, 128 * 1024));
     });
     let halves = client_frame(Kind::Binary, &[7; 1024]);
     let (front, back) = halves.split_at(500);

@@ -165,7 +165,7 @@ fn slab(criterion: &mut Criterion) {
         let stale = keys[0];
         slab.remove(stale);
         group.bench_function(format!("{name}/stale"), |bencher| {
-            bencher.iter(|| slab.get(black_box(stale)).is_none())
+            bencher.iter(|| slab.get(black_box(stale)).is_none());
         });
         group.bench_function(format!("{name}/insert and remove"), |bencher| {
             bencher.iter(|| slab.insert(7).ok().and_then(|key| slab.remove(key)));

@@ -59,7 +59,8 @@ fn write(options: &Options, results: &Results) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(directory)?;
     let table = table::markdown(results);
     println!("{table}");
-    for (kind, text) in [("md", table), ("svg", plot::svg(results)), ("json", results.json().to_string())] {
+    let picture = (results.peers.len() > 1).then(|| ("svg", plot::svg(results)));
+    for (kind, text) in [("md", table), ("json", results.json().to_string())].into_iter().chain(picture) {
         std::fs::write(directory.join(options.name).with_extension(kind), text)?;
     }
     println!("written to {}", directory.display());

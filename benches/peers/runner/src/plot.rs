@@ -37,7 +37,7 @@ fn draw(text: &mut String, results: &Results, cell: &Cell, x: f64, y: f64) {
         let top = y + HEAD + ROW * row as f64;
         label(text, x, top + 11.0, "name", &peer.name);
         let (Some(ratio), Some(cpu)) =
-            (results.ratio(cell, row), results.spread(cell, row, |sample| sample.cpu))
+            (results.spread_of_ratio(cell, row), results.spread(cell, row, |sample| sample.cpu))
         else {
             label(text, x + NAMES, top + 11.0, "name", "–");
             continue;

@@ -87,6 +87,15 @@ impl Results {
         Spread::of(pairs)
     }
 
+    /// As [`Results::ratio`], and for ourselves how our slices differ from their median.
+    pub(crate) fn spread_of_ratio(&self, cell: &Cell, row: usize) -> Option<Spread> {
+        if row != self.ours() {
+            return self.ratio(cell, row);
+        }
+        let Spread { low, median, high } = self.spread(cell, row, |sample| sample.cpu)?;
+        Some(Spread { low: low / median, median: 1.0, high: high / median })
+    }
+
     /// Nanoseconds in user space per message: the ticks of all slices, scaled to the exact time.
     pub(crate) fn user(&self, cell: &Cell, row: usize) -> Option<f64> {
         let sum = |figure: fn(&Sample) -> f64| {

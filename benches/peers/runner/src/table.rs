@@ -11,7 +11,12 @@ pub(crate) fn markdown(results: &Results) -> String {
     let mut text = format!("{HEAD}\nMeasured on {}.\n", machine::described());
     let _ = writeln!(text, "{}", versions(results));
     section(&mut text, results, "Processor time of the server per message, ns (times gnezdo's)", cpu);
-    section(&mut text, results, "Middle half of the paired ratios to gnezdo", quartiles);
+    section(
+        &mut text,
+        results,
+        "Middle half of the paired ratios, and of gnezdo's own times to their median",
+        quartiles,
+    );
     section(&mut text, results, "Of it in user space, ns", |results, cell, row| {
         results.user(cell, row).map(|user| thousands(user))
     });
@@ -43,8 +48,8 @@ const HEAD: &str = "\
 Written by `benches/peers/run`. All servers are up at once, one thread each on one core; one at a time is put under load
 from another core, in short slices and random order. Figures are medians of the slices, ratios medians of the ratios
 within a round. All are built with the same profile and for the machine's own processor, except where it says plain.
-Servers that leave the flush to their user flush after each message, and with several in flight when no further
-message is at hand.
+Servers that leave the flush to their user flush after each message; where several are in flight they read all that
+is at hand and flush once.
 ";
 
 fn versions(results: &Results) -> String {
@@ -78,7 +83,7 @@ fn cpu(results: &Results, cell: &Cell, row: usize) -> Option<String> {
 }
 
 fn quartiles(results: &Results, cell: &Cell, row: usize) -> Option<String> {
-    let Spread { low, high, .. } = results.ratio(cell, row)?;
+    let Spread { low, high, .. } = results.spread_of_ratio(cell, row)?;
     Some(format!("{low:.2}–{high:.2}"))
 }
 
