@@ -182,10 +182,6 @@ impl System for Kernel {
         Ok(None)
     }
 
-    fn refuse_waiting(&mut self, _listener: SocketId, _most: usize) -> usize {
-        0
-    }
-
     // Nothing that is measured comes here.
 
     fn random(&mut self, _bytes: &mut [u8]) -> io::Result<()> {
