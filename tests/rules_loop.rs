@@ -642,6 +642,24 @@ fn a_refused_send_is_not_announced_again_and_again() {
 
 // R24: fairness.
 
+/// R24, R48: where more knock than a turn accepts, the listeners take turns.
+#[test]
+fn a_crowded_listener_does_not_keep_another_waiting() {
+    let handler = Scripted::default().on_open(|cx, id| assert!(cx.send(id, "in").is_ok()));
+    let mut config = Config::default();
+    config.settings.accept_budget = 2;
+    let mut reactor = Reactor::new(handler, config).unwrap();
+    let [crowded, quiet] = [(); 2].map(|()| reactor.listen_with(&loopback(), &Listen::raw()).unwrap().addr);
+    let crowd: Vec<Client> = (0..40).map(|_| Client::to(&crowded)).collect();
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    let mut alone = Client::to(&quiet);
+    for _ in 0..6 {
+        reactor.turn(Some(Duration::ZERO)).unwrap();
+    }
+    assert_eq!(alone.bytes(2), b"in");
+    drop(crowd);
+}
+
 /// R24: a share of a turn is so many messages too, since short ones cost more than their bytes say; the rest waits for
 /// the next turn, and is neither lost nor moved.
 #[test]

@@ -239,6 +239,10 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     fn accept(&mut self) {
         let mut budget = self.core.settings.accept_budget;
         for _ in 0..self.core.accepting.len() {
+            // Those that the budget does not reach are the first of the next turn.
+            if budget == 0 {
+                return;
+            }
             let Some(id) = self.core.accepting.pop_front() else { return };
             accept::accept(&mut self.driver, &mut self.core, &mut self.system, id, &mut budget);
         }
