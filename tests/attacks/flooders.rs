@@ -35,11 +35,16 @@ fn run(field: &Field) {
         ("64 KiB frames", Frame::binary(vec![3; 65_536]).masked()),
         ("deflate", deflated.repeat(20)),
     ] {
-        let services = (0..TRIES).map(|_| beside(field, &control, kind, &bytes));
+        let is_fine = |(beside, elsewhere, _): &(Duration, Duration, _)| *beside <= BOUND + 2 * *elsewhere;
+        let mut last = beside(field, &control, kind, &bytes);
         // Others on this machine can only make it worse.
-        let best =
-            services.min_by_key(|(beside, elsewhere, _)| beside.saturating_sub(2 * *elsewhere)).unwrap();
-        let (beside, elsewhere, sent) = best;
+        for _ in 1..TRIES {
+            if is_fine(&last) {
+                break;
+            }
+            last = beside(field, &control, kind, &bytes);
+        }
+        let (beside, elsewhere, sent) = last;
         let [shown, control] = [beside, elsewhere].map(|p99| p99.as_secs_f64() * 1e3);
         field.note(format!("{kind}, {sent} MiB: {shown:.1} ms (elsewhere {control:.1} ms)"));
         assert!(beside <= BOUND + 2 * elsewhere, "p99 beside {kind}: {beside:?}, {elsewhere:?} elsewhere");

@@ -33,8 +33,8 @@ fn crowd(field: &Field) {
     let regiment = Regiment::raise(field, PEERS, Duty::HalfSent);
     let (Some(process), Some(before)) = (field.process, before) else { return };
     assert!(open_descriptors(process) >= before + PEERS);
+    regiment.kill();
     let (began, waited) = (Instant::now(), time_in_line(process));
-    regiment.signal("KILL");
     while open_descriptors(process) > before {
         assert!(began.elapsed() < PATIENCE, "{} left", open_descriptors(process) - before);
         std::thread::sleep(Duration::from_millis(5));

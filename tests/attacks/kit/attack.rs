@@ -47,7 +47,7 @@ impl Attack {
         growth: 512 * KIB,
         kept: 384 * KIB,
         cpu: None,
-        healthy: Some(Duration::from_millis(50)),
+        healthy: Some(Duration::from_millis(100)),
         run: |_| {},
     };
 }

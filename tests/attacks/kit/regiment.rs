@@ -37,6 +37,12 @@ impl Regiment {
         Self(child)
     }
 
+    /// Kills it as by `kill -9`; when this returns, all of its connections are closed on its side.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
     /// Sends it a signal by name.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status().unwrap();
