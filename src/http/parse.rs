@@ -119,8 +119,11 @@ fn refuse_bare_line_feeds(head: &[u8]) -> Result<(), HttpError> {
     if all_follow_cr { Ok(()) } else { Err(HttpError::BareLineFeed) }
 }
 
-/// Says which rule a head breaks that `httparse` refused. One pass, on the way out.
-fn diagnose(head: &[u8], error: httparse::Error, start: Start) -> HttpError {
+/// Says which rule a head breaks that `httparse` refused. One pass, on the way out, and none over what follows the head.
+fn diagnose(bytes: &[u8], error: httparse::Error, start: Start) -> HttpError {
+    const END: &[u8] = b"\r\n\r\n";
+    let length = memchr::memmem::find(bytes, END).map_or(bytes.len(), |at| at.saturating_add(END.len()));
+    let head = bytes.get(..length).unwrap_or(bytes);
     match error {
         httparse::Error::TooManyHeaders => HttpError::TooManyHeaders,
         httparse::Error::HeaderName => diagnose_header_name(head),
@@ -212,6 +215,17 @@ mod tests {
         }
         assert_eq!(error_of("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), Some(HttpError::NotHttp));
         assert_eq!(error_of("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), Some(HttpError::NotHttp));
+    }
+
+    #[test]
+    fn what_follows_a_head_does_not_change_what_is_said_of_it() {
+        for (head, error) in [
+            ("GET / HTTP/1.1\r\nHost: a\0\r\n\r\n", HttpError::InvalidHeaderValue),
+            ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", HttpError::SpaceBeforeColon),
+        ] {
+            assert_eq!(error_of(head), Some(error));
+            assert_eq!(error_of(format!("{head}GET / HTTP/1.1\r\r\n fold")), Some(error), "{head:?}");
+        }
     }
 
     #[test]
