@@ -113,7 +113,7 @@ impl CloseFrame {
     /// Reads the payload of a Close frame; an empty one says nothing.
     ///
     /// # Errors
-    /// One byte (RFC 6455 §5.5.1), a forbidden code (§7.4), a reason that is not UTF-8 (§5.5.1, §8.1).
+    /// One byte (RFC 6455 §5.5.1), more than 125 (§5.5), a forbidden code (§7.4), a reason that is not UTF-8 (§5.5.1, §8.1).
     pub fn parse(payload: &[u8]) -> Result<Option<CloseFrame>, ProtocolError> {
         if payload.is_empty() {
             return Ok(None);
@@ -122,6 +122,10 @@ impl CloseFrame {
         let Some((code, reason)) = payload.split_first_chunk::<2>() else {
             return Err(ProtocolError::CloseTooShort);
         };
+        // RFC 6455 §5.5: no frame carries more, and what is longer could not be kept whole.
+        if reason.len() > MAX_REASON {
+            return Err(ProtocolError::ControlTooLong);
+        }
         let code = u16::from_be_bytes(*code);
         // RFC 6455 §7.4: codes that MUST NOT be set in a Close frame, and those not yet defined.
         let code = CloseCode::new(code).map_err(|_| ProtocolError::CloseCodeForbidden(code))?;
@@ -195,6 +199,9 @@ mod tests {
         assert_eq!(parse(b"\x03\xE9bye"), Ok(Some(CloseFrame::new(CloseCode::GOING_AWAY, "bye"))));
         assert_eq!(parse(b"\x03\xEE"), Err(ProtocolError::CloseCodeForbidden(1006)));
         assert_eq!(parse(b"\x03\xE8\xFF"), Err(ProtocolError::CloseReasonNotUtf8));
+        let with_reason = |length: usize| [b"\x03\xE8", "é".repeat(length).as_bytes()].concat();
+        assert_eq!(parse(&with_reason(61)), Ok(Some(CloseFrame::new(CloseCode::NORMAL, &"é".repeat(61)))));
+        assert_eq!(parse(&with_reason(62)), Err(ProtocolError::ControlTooLong));
     }
 
     #[test]
