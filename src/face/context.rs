@@ -146,7 +146,10 @@ impl<H: Handler> Context<'_, H> {
         message: Message<'_>,
         compress: Compress,
     ) -> std::result::Result<Sent, SendError> {
-        self.io.ask(id, message.len().saturating_add(MOST_OVERHEAD))?;
+        let session = self.io.session(id).ok_or(SendError::Gone)?;
+        let Stage::Socket(protocol) = &mut session.stage else { return Err(SendError::Closing) };
+        let longest = protocol.longest(message.len(), compress);
+        self.io.ask(id, longest)?;
         self.shared.provide_keys(&mut self.io);
         let session = self.io.session(id).ok_or(SendError::Gone)?;
         let Stage::Socket(protocol) = &mut session.stage else { return Err(SendError::Closing) };
@@ -391,7 +394,3 @@ fn not_sent(error: NotSent) -> SendError {
         NotSent::NoKeys => SendError::NoKeys,
     }
 }
-
-/// What framing and an incompressible payload add to a message at most: a head of 10 bytes, and 5 per stored block
-/// of DEFLATE of which each holds at least 16 KiB; rounded up for messages of 2 GiB.
-const MOST_OVERHEAD: usize = 64;

@@ -175,6 +175,15 @@ impl Protocol {
         }
     }
 
+    /// How many bytes a message of `length` bytes takes on the wire at most: what cannot be compressed gets longer by an
+    /// eighth where a window that lives on has it compressed all the same.
+    #[must_use]
+    pub fn longest(&self, length: usize, compress: Compress) -> usize {
+        let may_grow = compress == Compress::Auto && matches!(self.outgoing, Agreement::Takeover(_));
+        let growth = if may_grow { length.saturating_div(8).saturating_add(FLUSH) } else { 0 };
+        length.saturating_add(growth).saturating_add(FrameHead::MAX)
+    }
+
     /// The head of an uncompressed message of `length` bytes from a server, whose payload is sent after it as it is.
     ///
     /// # Errors
@@ -345,6 +354,10 @@ impl Protocol {
         self.windows.clear();
     }
 }
+
+/// What the last block of a compressed message and its flush add (RFC 1951 §3.2.3): a fixed code, which takes up to nine bits
+/// for a byte, is where the eighth comes from.
+const FLUSH: usize = 16;
 
 #[inline]
 fn message_head(kind: Kind, length: usize, mask: Option<MaskKey>, compressed: bool) -> FrameHead {
