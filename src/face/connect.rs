@@ -1,5 +1,7 @@
 //! L4, the client's side of a connection: from the wish to the first frame.
 
+use std::io;
+
 use crate::face::closed::Reason;
 use crate::face::runtime::{Masks, Runtime};
 use crate::face::session::{Call, Met, PartialHead, ServiceIndex, Session, Stage};
@@ -78,7 +80,7 @@ pub enum ConnectError {
         /// Where to.
         target: Box<Target>,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -156,7 +158,9 @@ impl<H: Handler> Runtime<H> {
         let Some(proposal) = &call.proposal else { return };
         let bytes = std::mem::take(input);
         let before = call.answer.bytes.len();
-        call.answer.bytes.extend_from_slice(bytes);
+        if call.answer.append(bytes).is_err() {
+            return self.end(io, id, Reason::Lost(io::ErrorKind::OutOfMemory.into()));
+        }
         match proposal.read_answer(&call.answer.bytes, &mut call.answer.scanner, &limits) {
             Ok(None) => {}
             Ok(Some((agreed, head_len))) => {

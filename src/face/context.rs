@@ -392,5 +392,6 @@ fn not_sent(error: NotSent) -> SendError {
     match error {
         NotSent::NotOpen => SendError::Closing,
         NotSent::NoKeys => SendError::NoKeys,
+        NotSent::NoMemory => SendError::NoMemory,
     }
 }

@@ -1,5 +1,6 @@
 //! L4, from the first byte to the 101: puts the head together, shows the request to the handler, does what it says.
 
+use crate::buf::NoMemory;
 use crate::face::closed::Reason;
 use crate::face::context::DecideError;
 use crate::face::handler::upgrade_required;
@@ -28,14 +29,20 @@ impl<H: Handler> Runtime<H> {
                     self.request(io, id, head);
                 }
                 Ok(Scan::Partial) => {
-                    *partial = Some(Box::new(PartialHead { bytes: bytes.to_vec(), scanner }));
+                    let mut head = Box::new(PartialHead { bytes: Vec::new(), scanner });
+                    match head.append(bytes) {
+                        Ok(()) => *partial = Some(head),
+                        Err(NoMemory) => self.refuse(io, id, &overloaded(), BodyMode::Send),
+                    }
                 }
                 Err(error) => self.refuse(io, id, &error.response(), BodyMode::Send),
             }
             return;
         };
         let before = head.bytes.len();
-        head.bytes.extend_from_slice(bytes);
+        if head.append(bytes).is_err() {
+            return self.refuse(io, id, &overloaded(), BodyMode::Send);
+        }
         match head.scanner.scan(&head.bytes, &limits) {
             Ok(Scan::Complete { head_len }) => {
                 *input = bytes.get_mut(head_len.saturating_sub(before)..).unwrap_or_default();
@@ -119,6 +126,11 @@ impl<H: Handler> Runtime<H> {
     fn refuse(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, response: &Response, body: BodyMode) {
         self.context(io).1.respond_and_end(id, response, body);
     }
+}
+
+/// What a peer gets for whose request there is no memory (RFC 9110 §15.6.4).
+fn overloaded() -> Response {
+    Response::new(Status::SERVICE_UNAVAILABLE).text("no memory for the request\n")
 }
 
 impl<H: Handler> Context<'_, H> {

@@ -1,5 +1,6 @@
 //! L4, what is kept of each connection beside the loop's own: which protocol it speaks and how far it is.
 
+use crate::buf::NoMemory;
 use crate::face::closed::Reason;
 use crate::face::target::Target;
 use crate::http::{BodyMode, HeadScanner};
@@ -78,6 +79,15 @@ impl Outcome {
 pub(super) struct PartialHead {
     pub(super) bytes: Vec<u8>,
     pub(super) scanner: HeadScanner,
+}
+
+impl PartialHead {
+    /// Keeps all of `bytes`, or none where there is no memory for them.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), NoMemory> {
+        self.bytes.try_reserve(bytes.len())?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// A connection of ours that is not open yet.

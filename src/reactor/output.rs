@@ -39,10 +39,10 @@ struct Segment {
 const NONE: u32 = u32::MAX;
 
 impl Output {
-    /// Whether `more` bytes fit before everything has to be flushed.
+    /// Whether `more` bytes fit before everything has to be flushed, and there is memory for them.
     #[inline]
-    pub(super) fn has_room(&self, more: usize) -> bool {
-        self.bytes.len().saturating_add(more) <= ROOM
+    pub(super) fn has_room(&mut self, more: usize) -> bool {
+        self.bytes.len().saturating_add(more) <= ROOM && self.bytes.try_reserve(more).is_ok()
     }
 
     /// Adds bytes to a connection's part, which [`Output::has_room`] for them.

@@ -34,6 +34,9 @@ pub enum SendError {
     /// The system has no randomness, without which a client may not send (RFC 6455 §5.3).
     #[error("nothing can be sent: the system has no randomness for the masking key")]
     NoKeys,
+    /// There is no memory for what the message becomes on its way out.
+    #[error("nothing can be sent: there is no memory for it")]
+    NoMemory,
     /// It would not even fit into an empty queue.
     #[error("{size} bytes can never be sent: the queue takes {limit} at most")]
     TooBig {

@@ -1,6 +1,7 @@
 //! DEFLATE streams for messages (RFC 7692 §7.2, RFC 1951) over `flate2`. Knows nothing of frames, limits and budgets.
 
 use std::fmt;
+use std::panic::catch_unwind;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -65,11 +66,14 @@ pub(super) struct Deflater {
 }
 
 impl Deflater {
-    /// A stream with a window of that size; never `None`, unlike that of the stand-in.
-    #[expect(clippy::unnecessary_wraps, reason = "the stand-in without the feature has none to give")]
+    /// A stream with a window of that size, unless there is no memory for one.
     pub(super) fn boxed(bits: WindowBits, level: u8) -> Option<Box<Deflater>> {
         let level = Compression::new(u32::from(level.min(9)));
-        Some(Box::new(Deflater { stream: Compress::new_with_window_bits(level, false, bits.for_zlib()) }))
+        // The library panics without memory. So as much is asked for first, and given back; what still goes wrong
+        // then, because somebody else was quicker, costs no more than the compression of a message.
+        Vec::<u8>::new().try_reserve_exact(STREAM).ok()?;
+        let stream = catch_unwind(|| Compress::new_with_window_bits(level, false, bits.for_zlib())).ok()?;
+        Some(Box::new(Deflater { stream }))
     }
 
     /// Compresses a message into `out`, which is emptied first, as RFC 7692 §7.2.1 says: flushed to a byte boundary, less
@@ -78,7 +82,8 @@ impl Deflater {
         out.clear();
         let mut rest = payload;
         loop {
-            out.reserve(rest.len().saturating_div(2).max(LEAST_OUTPUT));
+            // Without memory for it the message goes out as it is.
+            out.try_reserve(rest.len().saturating_div(2).max(LEAST_OUTPUT)).map_err(|_| BadDeflate)?;
             let before = self.stream.total_in();
             self.stream.compress_vec(rest, out, FlushCompress::Sync).map_err(|_| BadDeflate)?;
             let taken = difference(before, self.stream.total_in(), rest.len());
@@ -116,5 +121,7 @@ fn difference(before: u64, after: u64, most: usize) -> usize {
     usize::try_from(after.saturating_sub(before)).unwrap_or(most).min(most)
 }
 
+/// What a compressing stream takes at most: its window twice, its tables, its output that is pending.
+const STREAM: usize = 384 * 1024;
 /// What a step of compression may write at least.
 const LEAST_OUTPUT: usize = 256;

@@ -5,6 +5,7 @@ use super::close::CloseFrame;
 use super::frame::{FrameHead, FrameHeader, OpCode};
 use super::keys::NoKeys;
 use super::mask::{MaskKey, mask};
+use crate::buf::NoMemory;
 
 /// Why nothing was made to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +16,15 @@ pub enum NotSent {
     /// A client sends nothing without a masking key (RFC 6455 §5.3); see [`MaskKeys`](super::MaskKeys).
     #[error("no masking keys are left")]
     NoKeys,
+    /// There is no memory for the masked form of the message.
+    #[error("no memory for a message")]
+    NoMemory,
+}
+
+impl From<NoMemory> for NotSent {
+    fn from(_: NoMemory) -> NotSent {
+        NotSent::NoMemory
+    }
 }
 
 impl From<NoKeys> for NotSent {

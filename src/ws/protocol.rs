@@ -235,7 +235,7 @@ impl Protocol {
         let payload = match (compressed, key) {
             (true, Some(key)) => space.masked(key),
             (true, None) => space.outgoing(),
-            (false, Some(key)) => space.masked_copy(payload, key),
+            (false, Some(key)) => space.masked_copy(payload, key)?,
             (false, None) => payload,
         };
         Ok(Outgoing { head: message_head(kind, payload.len(), key, compressed), payload })

@@ -8,7 +8,7 @@ use super::keys::MaskKeys;
 use super::mask::{MaskKey, mask, mask_into};
 use super::partial::Partial;
 use super::windows::Windows;
-use crate::buf::BufferPool;
+use crate::buf::{BufferPool, NoMemory};
 
 /// How the shared part of the codec behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,11 +190,12 @@ impl Workspace {
     }
 
     /// A masked copy of `payload`, which belongs to the caller.
-    pub(super) fn masked_copy(&mut self, payload: &[u8], key: MaskKey) -> &[u8] {
+    pub(super) fn masked_copy(&mut self, payload: &[u8], key: MaskKey) -> Result<&[u8], NoMemory> {
         self.trim_outgoing(payload.len());
         self.outgoing.clear();
+        self.outgoing.try_reserve(payload.len())?;
         mask_into(&mut self.outgoing, payload, key);
-        &self.outgoing
+        Ok(&self.outgoing)
     }
 
     /// Lets go of what an unusually large message made the buffer grow to.
@@ -247,11 +248,11 @@ mod tests {
     #[test]
     fn what_a_large_message_took_is_given_back_by_the_next_small_one() {
         let (mut space, key) = (Workspace::default(), MaskKey([1, 2, 3, 4]));
-        space.masked_copy(&vec![0; OUTGOING_KEPT], key);
-        assert_eq!(space.masked_copy(&[0; 5], key), [1, 2, 3, 4, 1]);
+        space.masked_copy(&vec![0; OUTGOING_KEPT], key).unwrap();
+        assert_eq!(space.masked_copy(&[0; 5], key).unwrap(), [1, 2, 3, 4, 1]);
         assert!(space.outgoing.capacity() >= OUTGOING_KEPT, "no more than may stay");
-        space.masked_copy(&vec![0; OUTGOING_KEPT * 2], key);
-        space.masked_copy(&[0; 5], key);
+        space.masked_copy(&vec![0; OUTGOING_KEPT * 2], key).unwrap();
+        space.masked_copy(&[0; 5], key).unwrap();
         assert!(space.outgoing.capacity() < OUTGOING_KEPT);
     }
 }
