@@ -1,0 +1,4 @@
+//! Fuzzes `frames_server`; what is checked stands in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| gnezdo_fuzz::frames::check_server(bytes));
