@@ -12,6 +12,8 @@ pub mod reactor;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod slab;
+#[cfg(feature = "net")]
+mod sync;
 pub mod time;
 pub mod ws;
 

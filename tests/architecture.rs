@@ -30,6 +30,7 @@ const IMPURE: &[&str] = &[
 const LAYERS: &[Layer] = &[
     Layer { name: "buf", may_use: &[], never: IMPURE },
     Layer { name: "slab", may_use: &[], never: IMPURE },
+    Layer { name: "sync", may_use: &[], never: IMPURE },
     Layer { name: "time", may_use: &["slab"], never: IMPURE },
     Layer { name: "http", may_use: &["buf"], never: IMPURE },
     Layer { name: "ws", may_use: &["buf", "http"], never: IMPURE },
@@ -41,12 +42,12 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "reactor",
-        may_use: &["buf", "slab", "time", "net"],
+        may_use: &["buf", "slab", "sync", "time", "net"],
         never: &["mio::", "socket2::", "libc::", "WebSocket", "println!"],
     },
     Layer {
         name: "face",
-        may_use: &["buf", "slab", "time", "http", "ws", "net", "reactor"],
+        may_use: &["buf", "slab", "sync", "time", "http", "ws", "net", "reactor"],
         never: &["mio::", "socket2::", "libc::", "println!"],
     },
 ];

@@ -1,11 +1,12 @@
 //! L4, the handle by which other threads reach a reactor: values in a bounded queue, wishes in one cell, a wake-up.
 
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::reactor::Alert;
+use crate::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use crate::sync::{Mutex, PoisonError};
 
 /// Reaches a running reactor from any thread: `Send`, `Sync`, and cheap to clone.
 #[derive(Debug)]
@@ -130,3 +131,6 @@ impl Wish {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
+
+#[cfg(all(test, shuttle))]
+mod model;

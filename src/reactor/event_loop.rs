@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::net::{Addr, CloseHow, Event, Key as Token, ListenOptions, NetError, Readiness, System, Waker};
@@ -12,6 +12,7 @@ use crate::reactor::dial;
 use crate::reactor::driver::Cause;
 use crate::reactor::{ConnId, Driver, Io, ListenerId, Settings, accept, io as face, write};
 use crate::slab::Key;
+use crate::sync::AtomicBool;
 use crate::time::Time;
 
 /// One thread, one readiness loop, every socket.
