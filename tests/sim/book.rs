@@ -1,0 +1,151 @@
+//! What our handler saw and did, connection by connection: the one side of every comparison, and the judge of the order
+//! in which a handler is called.
+
+use std::collections::BTreeMap;
+
+use gnezdo::{Closed, ConnId, Reason, Side};
+
+use crate::wire::Note;
+
+/// All connections a handler ever met, by their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) entries: BTreeMap<u64, Entry>,
+    /// Callbacks so far.
+    pub(crate) calls: u64,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: ConnId,
+    pub(crate) stage: Stage,
+    /// Which actor is on the other side, once that was said.
+    pub(crate) tag: Option<u32>,
+    pub(crate) raw: bool,
+    /// Messages that a send accepted.
+    pub(crate) sent: Vec<Note>,
+    pub(crate) sent_bytes: Vec<u8>,
+    /// Messages that came.
+    pub(crate) received: Vec<Note>,
+    pub(crate) received_bytes: Vec<u8>,
+    /// The handler ended it, in whatever way.
+    pub(crate) left: bool,
+    /// The handler does not read it for now.
+    pub(crate) paused: bool,
+    /// The peer's end of a raw stream was told.
+    pub(crate) heard_end: bool,
+    pub(crate) end: Option<End>,
+    /// Callbacks about it; the connection's own data counts them too.
+    pub(crate) calls: u32,
+}
+
+/// How far a connection is, as its handler was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// A request was seen, and answered otherwise than by holding it.
+    Asked,
+    /// A request is held.
+    Held,
+    /// A connection was asked for.
+    Calling,
+    Open,
+    Closed,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) unsent: usize,
+    pub(crate) how: How,
+    pub(crate) text: String,
+}
+
+/// The reasons that oblige to something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// The peer closed first, by a close frame or by its end of stream: all that it sent before was to be delivered.
+    ByPeer,
+    /// Our side finished it in good order.
+    Finished,
+    /// Anything may be lost.
+    Otherwise,
+}
+
+impl Book {
+    pub(crate) fn entry(&mut self, id: ConnId) -> &mut Entry {
+        self.entries.get_mut(&id.to_bits()).unwrap_or_else(|| panic!("{id:?} was never met"))
+    }
+
+    /// A connection is met for the first time.
+    pub(crate) fn meet(&mut self, id: ConnId, stage: Stage, raw: bool) -> &mut Entry {
+        let entry = Entry {
+            id,
+            stage,
+            tag: None,
+            raw,
+            sent: Vec::new(),
+            sent_bytes: Vec::new(),
+            received: Vec::new(),
+            received_bytes: Vec::new(),
+            left: false,
+            paused: false,
+            heard_end: false,
+            end: None,
+            calls: 0,
+        };
+        let earlier = self.entries.insert(id.to_bits(), entry);
+        assert!(earlier.is_none(), "{id:?} is met a second time: {earlier:?}");
+        self.entry(id)
+    }
+
+    /// A callback that only an open connection may have.
+    pub(crate) fn open(&mut self, id: ConnId) -> &mut Entry {
+        self.calls += 1;
+        let entry = self.entry(id);
+        assert_eq!(entry.stage, Stage::Open, "a callback about {id:?}, which is not open: {:?}", entry.end);
+        entry.calls += 1;
+        entry
+    }
+
+    pub(crate) fn opened(&mut self, id: ConnId) {
+        self.calls += 1;
+        if !self.entries.contains_key(&id.to_bits()) {
+            self.meet(id, Stage::Asked, true);
+        }
+        let entry = self.entry(id);
+        let may_open = matches!(entry.stage, Stage::Asked | Stage::Held | Stage::Calling);
+        assert!(may_open, "{id:?} opens, but is {:?}", entry.stage);
+        entry.stage = Stage::Open;
+    }
+
+    pub(crate) fn closed(&mut self, id: ConnId, closed: &Closed) {
+        self.calls += 1;
+        let entry = self.entry(id);
+        let may_close = matches!(entry.stage, Stage::Held | Stage::Calling | Stage::Open);
+        assert!(may_close, "{id:?} closes, but is {:?}", entry.stage);
+        entry.stage = Stage::Closed;
+        let how = match &closed.reason {
+            Reason::Handshake { by: Side::Peer, .. } | Reason::EndOfStream => How::ByPeer,
+            Reason::Finished if entry.heard_end => How::ByPeer,
+            Reason::Finished | Reason::Handshake { .. } => How::Finished,
+            _ => How::Otherwise,
+        };
+        entry.end = Some(End { unsent: closed.unsent, how, text: closed.reason.to_string() });
+    }
+
+    /// Those of whom a callback may still come.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &Entry> {
+        self.entries
+            .values()
+            .filter(|entry| matches!(entry.stage, Stage::Held | Stage::Calling | Stage::Open))
+    }
+
+    pub(crate) fn open_ids(&self) -> Vec<ConnId> {
+        self.entries.values().filter(|entry| entry.stage == Stage::Open).map(|entry| entry.id).collect()
+    }
+
+    pub(crate) fn of_tag(&self, tag: u32) -> Option<&Entry> {
+        self.entries.values().find(|entry| entry.tag == Some(tag))
+    }
+}

@@ -1,0 +1,89 @@
+//! Each named scenario once in calm, and then once for each call it makes and each outcome that call may have, with
+//! nothing else disturbed.
+//!
+//! `GNEZDO_SIM_FAULTS=all` plays every point, else one in so many is; `GNEZDO_SIM_POINT` plays one of them alone.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use gnezdo::sim::{CallKind, FaultPlan, Outcome, Tape};
+
+use crate::plan::Plan;
+use crate::run::{Disturbance, Report, run};
+use crate::scenarios;
+
+/// The outcomes of one call that are tried.
+fn outcomes(call: CallKind) -> Vec<Outcome> {
+    let more: &[Outcome] = match call {
+        CallKind::Receive | CallKind::Send => &[Outcome::Short(7), Outcome::Short(100)],
+        _ => &[],
+    };
+    call.outcomes().iter().chain(more).copied().collect()
+}
+
+/// All points of a scenario, given how often it makes which call in calm.
+fn points(calm: &Report) -> Vec<FaultPlan> {
+    let calls = CallKind::ALL.into_iter();
+    let of = |call: CallKind| (1..=calm.stats.calls.of(call).min(MOST_OF_A_CALL)).map(move |nth| (call, nth));
+    let each =
+        |(call, nth)| outcomes(call).into_iter().map(move |outcome| FaultPlan::at(Some(call), nth, outcome));
+    calls.flat_map(of).flat_map(each).collect()
+}
+
+fn play(plan: &Plan, disturbance: Disturbance, name: &str) -> Report {
+    catch_unwind(AssertUnwindSafe(|| run(plan, Tape::calm(), disturbance))).unwrap_or_else(|_| {
+        panic!("GNEZDO_SIM_POINT='{name}' cargo test --all-features --test sim faults -- --nocapture")
+    })
+}
+
+fn name_of(plan: &Plan, index: usize) -> String {
+    format!("{}/{index}", plan.name)
+}
+
+#[test]
+fn scenarios_play_out_in_calm() {
+    let plans = scenarios::all();
+    let failed = plans.iter().filter(|plan| {
+        catch_unwind(AssertUnwindSafe(|| run(plan, Tape::calm(), Disturbance::None))).is_err()
+    });
+    let failed: Vec<&str> = failed.map(|plan| plan.name.as_str()).collect();
+    assert!(failed.is_empty(), "GNEZDO_SIM_POINT='{}' plays the first of {failed:#?}", failed[0]);
+}
+
+#[test]
+fn faults_at_every_call_of_every_scenario() {
+    if let Ok(point) = std::env::var("GNEZDO_SIM_POINT") {
+        return one(&point);
+    }
+    let every = if std::env::var("GNEZDO_SIM_FAULTS").is_ok_and(|which| which == "all") { 1 } else { SAMPLE };
+    let (mut count, mut injected, began) = (0, 0, Instant::now());
+    let plans = scenarios::all();
+    for plan in &plans {
+        let calm = play(plan, Disturbance::None, &plan.name);
+        for (index, fault) in points(&calm).into_iter().enumerate().step_by(every) {
+            let report = play(plan, Disturbance::One(fault), &name_of(plan, index));
+            count += 1;
+            injected += report.stats.injected;
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{} scenarios, {count} fault points ({injected} took place) in {seconds:.1} s", plans.len());
+    assert!(injected * 10 > count * 9, "of {count} faults only {injected} took place");
+}
+
+/// Plays one point, or with no number a scenario in calm, and prints what came of it.
+fn one(point: &str) {
+    let (name, index) = point.split_once('/').unwrap_or((point, ""));
+    let plans = scenarios::all();
+    let plan = plans.iter().find(|plan| plan.name == name).unwrap_or_else(|| panic!("no scenario {name:?}"));
+    let calm = run(plan, Tape::calm(), Disturbance::None);
+    let Ok(index) = index.parse::<usize>() else { return println!("{calm:#?}") };
+    let fault = points(&calm)[index];
+    println!("{fault:?}");
+    println!("{:#?}", run(plan, Tape::calm(), Disturbance::One(fault)));
+}
+
+/// Of a call that a scenario makes very often, the later ones are like the earlier ones.
+const MOST_OF_A_CALL: u64 = 400;
+/// Without being asked for all, one point in so many is played.
+const SAMPLE: usize = 97;

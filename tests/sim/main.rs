@@ -1,0 +1,24 @@
+//! The whole reactor in simulated worlds: drawn ones by the thousand, and named ones with each call disturbed in turn.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of tests fails the test"
+)]
+
+mod actor;
+mod book;
+mod draw;
+mod faults;
+mod plan;
+mod player;
+mod run;
+mod scenarios;
+mod wire;
+mod worlds;
+
+/// A number that the environment gives.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}

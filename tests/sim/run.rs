@@ -1,0 +1,531 @@
+//! Runs a plan in a simulated world, and judges it: the oracles are here. A violation is a panic that says what is wrong.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use gnezdo::sim::{FaultPlan, Faults, PeerListener, SimSystem, Stats, Tape, World, WorldConfig};
+use gnezdo::time::Time;
+use gnezdo::{Reactor, Remote};
+
+use crate::actor::{Actor, Fate, Part, Step, Until};
+use crate::book::{Entry, How, Stage};
+use crate::plan::{Ending, Host, Plan, Visitor, part_of, say};
+use crate::player::{FIRST_CALL, Player, Way};
+use crate::wire::Note;
+
+/// What disturbs a world.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Disturbance {
+    None,
+    /// What the tape says.
+    Drawn(Faults),
+    /// One call.
+    One(FaultPlan),
+}
+
+/// What came of a world.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) trace: u64,
+    pub(crate) stats: Stats,
+    pub(crate) turns: u64,
+    /// Connections that the handler met, and messages that came to it.
+    pub(crate) connections: usize,
+    pub(crate) messages: usize,
+    /// How each connection ended, in the order in which they were met.
+    pub(crate) ends: Vec<String>,
+    /// When all was over.
+    pub(crate) over: Time,
+}
+
+/// Runs `plan` to its end.
+pub(crate) fn run(plan: &Plan, tape: Tape, disturbance: Disturbance) -> Report {
+    let mut theatre = Theatre::new(plan, tape, disturbance);
+    theatre.play();
+    theatre.calm_down();
+    theatre.send_probes();
+    theatre.settle();
+    theatre.check_probes();
+    theatre.check_deliveries();
+    theatre.end();
+    theatre.check_ends();
+    theatre.check_nothing_is_left();
+    theatre.report()
+}
+
+/// A world, our side in it, and the others.
+struct Theatre {
+    plan: Plan,
+    world: World,
+    reactor: Reactor<Player, SimSystem>,
+    remote: Remote<u32>,
+    actors: Vec<Cast>,
+    hosts: Vec<(PeerListener, Host)>,
+    /// Who is still to come, and when.
+    visitors: Vec<(Time, Visitor)>,
+    posts: Vec<Time>,
+    posted: u64,
+    next_tag: u32,
+    /// Which listeners were opened, by place.
+    opened: Vec<bool>,
+    probes: Vec<(usize, u32)>,
+    calm_since: Rc<Cell<Option<Time>>>,
+    turns: u64,
+    acts: u64,
+    idle_turns: u32,
+    /// The loop cannot be polled any more, which ends everything.
+    broken: bool,
+}
+
+/// An actor, and the visitor it plays, who may come again.
+struct Cast {
+    actor: Actor,
+    visitor: Option<Visitor>,
+}
+
+/// What changes where anything happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Progress {
+    edges: u64,
+    happenings: u64,
+    held: usize,
+    sockets: usize,
+    calls: u64,
+    timers: u64,
+    connections: usize,
+}
+
+impl Theatre {
+    fn new(plan: &Plan, tape: Tape, disturbance: Disturbance) -> Self {
+        let (faults, fault) = match disturbance {
+            Disturbance::None => (Faults::NONE, None),
+            Disturbance::Drawn(faults) => (faults, None),
+            Disturbance::One(fault) => (Faults::NONE, Some(fault)),
+        };
+        let config = WorldConfig {
+            descriptors: plan.descriptors,
+            capacity: plan.buffer,
+            faults,
+            plan: fault,
+            ..WorldConfig::default()
+        };
+        let world = World::new(config, tape);
+        let calm_since = Rc::new(Cell::new(None));
+        let player = Player::new(plan.manner.clone(), plan.places.clone(), Rc::clone(&calm_since));
+        let reactor = Reactor::with_system(player, plan.config.clone(), world.system());
+        let reactor = reactor.expect("the configuration of a plan is good");
+        for (name, addrs) in &plan.names {
+            world.name(name, addrs);
+        }
+        let hosts = plan
+            .hosts
+            .iter()
+            .map(|host| (world.listen(&host.addr).expect("a host's address is free"), host.clone()));
+        let mut theatre = Self {
+            hosts: hosts.collect(),
+            visitors: plan
+                .visitors
+                .iter()
+                .map(|visitor| (Time::ZERO.saturating_add(visitor.at), visitor.clone()))
+                .collect(),
+            posts: plan.posts.iter().map(|at| Time::ZERO.saturating_add(*at)).collect(),
+            remote: reactor.remote(),
+            plan: plan.clone(),
+            world,
+            reactor,
+            actors: Vec::new(),
+            posted: 0,
+            next_tag: 1,
+            opened: Vec::new(),
+            probes: Vec::new(),
+            calm_since,
+            turns: 0,
+            acts: 0,
+            idle_turns: 0,
+            broken: false,
+        };
+        theatre.open();
+        theatre
+    }
+
+    /// Opens our listeners and makes our calls; what a fault prevents stays shut.
+    fn open(&mut self) {
+        for (addr, listen) in self.plan.places.listeners.clone() {
+            let listening = self.reactor.listen_with(&addr, &listen);
+            self.opened.push(listening.is_ok());
+            if let Ok(listening) = listening {
+                self.reactor.with(|player, _| player.listened(listening.id));
+            }
+        }
+        for place in self.plan.calls.clone() {
+            self.reactor.with(|player, cx| player.call(cx, place));
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.world.now()
+    }
+
+    /// Lets the script run until everybody is done, or for long enough.
+    fn play(&mut self) {
+        let until = self.now().saturating_add(PLAY);
+        while self.now() < until && !self.is_over() && !self.is_played() {
+            self.step(until);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.broken || self.reactor.is_stopped()
+    }
+
+    fn is_played(&self) -> bool {
+        self.visitors.is_empty()
+            && self.posts.is_empty()
+            && self.actors.iter().all(|cast| cast.actor.is_done())
+    }
+
+    /// One round: who is to come comes, everybody acts, and the loop turns once, for no longer than to the next of all this.
+    fn step(&mut self, until: Time) {
+        self.enter();
+        let now = self.now();
+        let mut acted = false;
+        for cast in &mut self.actors {
+            acted |= cast.actor.act(now);
+        }
+        self.acts += u64::from(acted);
+        self.come_again();
+        let wakes = self.actors.iter().filter_map(|cast| cast.actor.wakes_at()).filter(|at| *at > now);
+        let comings = self.visitors.iter().map(|(at, _)| *at).chain(self.posts.iter().copied());
+        let until = wakes.chain(comings).chain([until]).min().unwrap_or(until);
+        self.turn(until.since(now));
+    }
+
+    fn turn(&mut self, wait: Duration) {
+        if self.broken {
+            return;
+        }
+        let before = (self.progress(), self.now());
+        self.turns += 1;
+        self.broken = self.reactor.turn(Some(wait)).is_err();
+        let is_idle = before == (self.progress(), self.now()) && !wait.is_zero();
+        self.idle_turns = if is_idle { self.idle_turns + 1 } else { 0 };
+        assert!(self.idle_turns < MOST_IDLE_TURNS, "the loop spins");
+        assert!(self.turns < MOST_TURNS, "the world does not come to rest");
+    }
+
+    fn progress(&self) -> Progress {
+        let stats = self.world.stats();
+        let player = self.reactor.handler();
+        Progress {
+            edges: stats.edges,
+            happenings: stats.happenings,
+            held: stats.held,
+            sockets: stats.sockets,
+            calls: player.book.calls,
+            timers: player.timers_met,
+            connections: player.book.entries.len(),
+        }
+    }
+
+    /// Lets in whoever is due: visitors, posts, and those who called our hosts.
+    fn enter(&mut self) {
+        let now = self.now();
+        for at in self.posts.extract_if(.., |at| *at <= now) {
+            let _ = at;
+            self.posted += u64::from(self.remote.try_post(0).is_ok());
+        }
+        let due: Vec<_> = self.visitors.extract_if(.., |(at, _)| *at <= now).collect();
+        for (_, visitor) in due {
+            self.admit(visitor);
+        }
+        for (listener, host) in &self.hosts {
+            while let Some(peer) = listener.accept() {
+                let actor = Actor::new(host.part, None, peer, &host.script);
+                self.actors.push(Cast { actor, visitor: None });
+            }
+        }
+    }
+
+    fn admit(&mut self, visitor: Visitor) -> u32 {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        assert!(tag < FIRST_CALL, "there are more visitors than tags");
+        let Some((addr, _)) = self.plan.places.listeners.get(visitor.place) else { return tag };
+        if let Ok(peer) = self.world.connect(addr) {
+            let actor = Actor::new(visitor.part, Some(tag), peer, &visitor.script);
+            self.actors.push(Cast { actor, visitor: Some(visitor) });
+        }
+        tag
+    }
+
+    fn come_again(&mut self) {
+        let at = self.now().saturating_add(Duration::from_millis(20));
+        for cast in &mut self.actors {
+            let is_gone = cast.actor.fate.is_some();
+            let Some(mut visitor) = cast.visitor.take_if(|visitor| is_gone && visitor.again > 0) else {
+                continue;
+            };
+            visitor.again -= 1;
+            self.visitors.push((at, visitor));
+        }
+    }
+
+    /// No more faults; from now on every deadline is to be met.
+    fn calm_down(&mut self) {
+        self.world.stop_faults();
+        self.turn(Duration::ZERO);
+        self.calm_since.set(Some(self.now()));
+    }
+
+    /// Whoever comes now finds a world in order, and must be served.
+    fn send_probes(&mut self) {
+        if self.is_over() || self.reactor.handler().shutting_down {
+            return;
+        }
+        for (place, (_, listen)) in self.plan.places.listeners.clone().iter().enumerate() {
+            let part = part_of(listen);
+            let script = if part == Part::Raw {
+                vec![Step::Greet, say(1, 40), Step::Until(Until::Heard(44))]
+            } else {
+                vec![Step::Greet, Step::Until(Until::Open), say(1, 40), Step::Until(Until::Heard(1))]
+            };
+            let tag = self.admit(Visitor::to(place, part, script));
+            self.probes.push((place, tag));
+            // One after another, so that none of them is one opening too many.
+            self.run_for(Duration::from_millis(60));
+        }
+    }
+
+    fn run_for(&mut self, span: Duration) {
+        let until = self.now().saturating_add(span);
+        while self.now() < until && !self.is_over() {
+            self.step(until);
+        }
+    }
+
+    /// Waits until nothing has happened for a while.
+    fn settle(&mut self) {
+        let until = self.now().saturating_add(SETTLE);
+        let mut quiet_since = self.now();
+        while self.now() < until && !self.is_over() && self.now().since(quiet_since) < QUIET {
+            let before = (self.acts, self.progress().calls, self.progress().held);
+            self.step(self.now().saturating_add(QUIET));
+            let is_quiet = before == (self.acts, self.progress().calls, self.progress().held);
+            if !is_quiet || !self.is_played() {
+                quiet_since = self.now();
+            }
+        }
+    }
+
+    fn check_probes(&self) {
+        let player = self.reactor.handler();
+        let stats = self.world.stats();
+        let is_full = self.connections() >= self.plan.config.settings.max_connections
+            || stats.open.first().is_some_and(|open| *open >= self.plan.descriptors);
+        let is_shut =
+            self.is_over() || player.shutting_down || player.closed_listeners || player.failed_listeners > 0;
+        if is_full || is_shut || self.plan.manner.through.is_some() {
+            return;
+        }
+        for (place, tag) in &self.probes {
+            let is_met = player.book.of_tag(*tag).is_some();
+            let is_sent_away =
+                self.actors.iter().any(|cast| cast.actor.tag() == Some(*tag) && cast.actor.fate.is_some());
+            assert!(
+                is_met || is_sent_away || !self.opened[*place],
+                "who comes to listener {place} when all is calm is not served"
+            );
+        }
+    }
+
+    /// Connections of the loop, as its handler counts them.
+    fn connections(&self) -> usize {
+        self.reactor.handler().connections
+    }
+
+    /// What stands between two that are both there and willing has arrived.
+    fn check_deliveries(&self) {
+        if self.is_over() {
+            return;
+        }
+        let book = &self.reactor.handler().book;
+        for cast in &self.actors {
+            let actor = &cast.actor;
+            let Some(entry) = actor.tag().and_then(|tag| book.of_tag(tag)) else { continue };
+            if !actor.listens() || entry.stage != Stage::Open || entry.left {
+                continue;
+            }
+            assert_eq!(actor.heard(), entry.sent, "not all that was sent has arrived at {:?}", actor.tag());
+            assert!(
+                actor.heard_bytes() == entry.sent_bytes,
+                "not all bytes have arrived at {:?}",
+                actor.tag()
+            );
+            if !actor.wild && actor.is_silent() && !actor.lost && !entry.paused {
+                assert_eq!(entry.received, actor.spoken, "not all that {:?} said was delivered", actor.tag());
+                let all = actor.is_raw() && entry.received_bytes != actor.uttered;
+                assert!(!all, "not all bytes of {:?} were delivered", actor.tag());
+            }
+        }
+    }
+
+    /// Ends the world as the plan says, and waits until nobody is left.
+    fn end(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        self.reactor.with(|player, _| player.rest());
+        for cast in &mut self.actors {
+            cast.actor.hush();
+        }
+        let began = self.now();
+        match self.plan.ending {
+            Ending::Shutdown(grace) => self.shut_down(grace),
+            Ending::PeersLeave => self.actors.iter_mut().for_each(|cast| cast.actor.leave()),
+            Ending::CloseAll | Ending::AbortAll => {}
+        }
+        while !self.is_over() && self.connections_now() > 0 {
+            // Who waited in the backlog comes in only now.
+            match self.plan.ending {
+                Ending::CloseAll => self.reactor.with(|player, cx| player.leave_all(cx, Way::Close)),
+                Ending::AbortAll => self.reactor.with(|player, cx| player.leave_all(cx, Way::Abort)),
+                Ending::Shutdown(_) | Ending::PeersLeave => {}
+            }
+            self.run_for(Duration::from_millis(100));
+            assert!(
+                self.now().since(began) < MOST_ENDING,
+                "{} connections do not end",
+                self.connections_now()
+            );
+        }
+    }
+
+    fn connections_now(&mut self) -> usize {
+        self.reactor.with(|_, cx| cx.connections())
+    }
+
+    /// The loop stops within the grace, whatever the peers do.
+    fn shut_down(&mut self, grace: Duration) {
+        let until = self.now().saturating_add(grace).saturating_add(TICKS);
+        self.reactor.with(|player, cx| {
+            player.shutting_down = true;
+            cx.shutdown(grace);
+        });
+        while self.now() < until && !self.is_over() {
+            self.step(until);
+        }
+        assert!(self.is_over(), "the shutdown takes longer than its grace");
+    }
+
+    /// What each of both sides knows of each connection agrees.
+    fn check_ends(&self) {
+        if self.broken {
+            return;
+        }
+        let player = self.reactor.handler();
+        let left: Vec<&Entry> = player.book.alive().collect();
+        assert!(left.is_empty(), "the end of these was never told: {left:?}");
+        let is_idle = self.reactor.is_stopped() || player.posts_met == self.posted;
+        assert!(is_idle, "{} posts were taken and {} came", self.posted, player.posts_met);
+        for cast in &self.actors {
+            if let Some(entry) = cast.actor.tag().and_then(|tag| player.book.of_tag(tag)) {
+                check_connection(&cast.actor, entry);
+            }
+        }
+    }
+
+    /// Our side has given everything back.
+    fn check_nothing_is_left(&mut self) {
+        assert_eq!(self.world.stats().bad_descriptors, 0, "a descriptor was used that is not open");
+        if self.broken {
+            return;
+        }
+        if !self.is_over() {
+            self.reactor.with(|player, cx| player.give_back(cx));
+            self.turn(Duration::ZERO);
+            assert_eq!(self.reactor.next_deadline(), None, "a deadline is left");
+        }
+        let stats = self.world.stats();
+        assert_eq!(stats.open, [0], "descriptors are left");
+    }
+
+    fn report(self) -> Report {
+        let book = &self.reactor.handler().book;
+        let ends = book.entries.values().filter_map(|entry| entry.end.as_ref()).map(|end| end.text.clone());
+        let report = Report {
+            trace: self.world.trace_hash(),
+            stats: self.world.stats(),
+            turns: self.turns,
+            connections: book.entries.len(),
+            messages: book.entries.values().map(|entry| entry.received.len()).sum(),
+            ends: ends.collect(),
+            over: self.now(),
+        };
+        let world = self.world.clone();
+        drop(self);
+        let stats = world.stats();
+        assert_eq!((stats.sockets, stats.held), (0, 0), "sockets outlive everybody");
+        report
+    }
+}
+
+/// What one connection looks like from both of its ends, when it is over.
+fn check_connection(actor: &Actor, entry: &Entry) {
+    let tag = actor.tag();
+    assert!(
+        entry.sent.starts_with(actor.heard()),
+        "{tag:?} heard what was not sent: {:?} of {:?}",
+        actor.heard(),
+        entry.sent
+    );
+    assert!(entry.sent_bytes.starts_with(actor.heard_bytes()), "{tag:?} heard bytes that were not sent");
+    if !actor.wild {
+        let (received, spoken) = (&entry.received, &actor.spoken);
+        assert!(
+            is_start(received, spoken),
+            "what was delivered of {tag:?} was not said: {received:?} of {spoken:?}"
+        );
+    }
+    if actor.is_raw() {
+        assert!(
+            actor.uttered.starts_with(&entry.received_bytes),
+            "bytes were delivered that {tag:?} did not say"
+        );
+    }
+    let Some(end) = &entry.end else { return };
+    if actor.fate == Some(Fate::Ended) && end.unsent == 0 {
+        assert_eq!(
+            actor.heard(),
+            entry.sent,
+            "{tag:?} met the end before all that was sent; it ended: {}",
+            end.text
+        );
+        assert!(
+            actor.heard_bytes() == entry.sent_bytes,
+            "{tag:?} met the end before all bytes; it ended: {}",
+            end.text
+        );
+    }
+    if end.how == How::ByPeer && !entry.left && !actor.wild && !actor.lost && actor.is_silent() {
+        assert_eq!(entry.received, actor.spoken, "{tag:?} left, and not all it had said was delivered");
+    }
+}
+
+fn is_start(received: &[Note], spoken: &[Note]) -> bool {
+    spoken.starts_with(received)
+}
+
+/// How long scripts may take before the faults stop.
+const PLAY: Duration = Duration::from_secs(12);
+/// How long a calm world may take to come to rest.
+const SETTLE: Duration = Duration::from_secs(40);
+/// Where nothing has happened for so long, nothing will but pings.
+const QUIET: Duration = Duration::from_millis(900);
+/// Every bound together that stands between a connection and its end.
+const MOST_ENDING: Duration = Duration::from_secs(30);
+/// What a deadline may be late by.
+const TICKS: Duration = Duration::from_millis(5);
+/// Turns without any change and without any passing of time.
+const MOST_IDLE_TURNS: u32 = 8;
+const MOST_TURNS: u64 = 200_000;
