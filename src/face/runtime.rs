@@ -236,6 +236,10 @@ impl<H: Handler> Driver for Runtime<H> {
                 Stage::Held(_) | Stage::Dialling(_) => break,
                 Stage::Ended(_) => return total,
             }
+            // The handler may have paused what it just opened.
+            if !io.listens(id) {
+                break;
+            }
         }
         total.saturating_sub(input.len())
     }

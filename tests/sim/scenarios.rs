@@ -10,7 +10,7 @@ use crate::player::{Act, OnRequest, Verdict};
 
 /// All of them.
 pub(crate) fn all() -> Vec<Plan> {
-    [serving(), speaking(), leaving(), waiting(), calling(), raw(), crowding(), misbehaving()].concat()
+    [serving(), speaking(), leaving(), waiting(), calling(), raw(), crowding(), misbehaving(), regressions()].concat()
 }
 
 /// The opening handshake, in every way it can go.
@@ -461,6 +461,18 @@ fn proxied(name: &str, visitor: Vec<Step>, host: Vec<Step>) -> Plan {
             (plan.config.settings.high_water, plan.config.settings.low_water) = (8_000, 2_000);
         },
     )
+}
+
+/// What once went wrong.
+fn regressions() -> Vec<Plan> {
+    let echo = |name: &str| Plan::serving(name).with(|plan| plan.manner.message = vec![Act::Echo]);
+    let heard = |count| Step::Until(Until::Heard(count));
+    vec![
+        // The first message behind the request was delivered all the same.
+        echo("paused in on_open, with frames right behind the request")
+            .visitor([vec![Step::Greet, say(0, 30), say(1, 30), heard(2)], goodbye()].concat())
+            .with(|plan| plan.manner.open = vec![Act::Pause(Duration::from_millis(50))]),
+    ]
 }
 
 /// Several at once.

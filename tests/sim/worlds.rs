@@ -15,6 +15,9 @@ fn world(seed: u64) -> Report {
     let mut tape = Tape::seed(seed);
     let plan = draw::plan(&mut tape);
     let faults = [Faults::HARSH, Faults::GENTLE, Faults::NONE][tape.choose(3)];
+    if number("GNEZDO_SIM_SEED").is_some() {
+        println!("{plan:#?}\n{faults:?}");
+    }
     run(&plan, tape, Disturbance::Drawn(faults))
 }
 
