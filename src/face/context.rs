@@ -214,9 +214,10 @@ impl<H: Handler> Context<'_, H> {
                     .close(code, reason, &mut self.shared.space, frame)
                     .map_err(|_| CloseError::Closing)?;
                 session.closing = true;
-                // The queue's bound does not hold for close frames, so only a connection that just failed refuses.
-                let _ = self.io.send(id, frame, &[], Bound::Exempt).map_err(|_| CloseError::Gone)?;
+                let outcome = self.io.send(id, frame, &[], Bound::Exempt);
                 frame.clear();
+                // The queue's bound does not hold for close frames, so only a connection that just failed refuses.
+                let _ = outcome.map_err(|_| CloseError::Gone)?;
                 let at = self.io.now().saturating_add(self.shared.timeouts.close);
                 self.io.set_deadline(id, Some(at));
                 self.io.resume(id);

@@ -10,7 +10,8 @@ use crate::player::{Act, OnRequest, Verdict};
 
 /// All of them.
 pub(crate) fn all() -> Vec<Plan> {
-    [serving(), speaking(), leaving(), waiting(), calling(), raw(), crowding(), misbehaving(), regressions()].concat()
+    [serving(), speaking(), leaving(), waiting(), calling(), raw(), crowding(), misbehaving(), regressions()]
+        .concat()
 }
 
 /// The opening handshake, in every way it can go.
@@ -472,6 +473,14 @@ fn regressions() -> Vec<Plan> {
         echo("paused in on_open, with frames right behind the request")
             .visitor([vec![Step::Greet, say(0, 30), say(1, 30), heard(2)], goodbye()].concat())
             .with(|plan| plan.manner.open = vec![Act::Pause(Duration::from_millis(50))]),
+        // The close frame of the first went to the second, in front of its ping.
+        echo("aborted, then closed, and another is pinged")
+            .visitor([hello(), vec![say(0, 5), Step::Until(Until::Ended)]].concat())
+            .visitor([vec![wait(50)], visit([wait(50)])].concat())
+            .with(|plan| {
+                plan.manner.open = vec![Act::Ping];
+                plan.manner.message = vec![Act::Abort, Act::Close];
+            }),
     ]
 }
 
