@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
+use gnezdo::Addr;
 use gnezdo::sim::Peer;
 use gnezdo::time::Time;
 
@@ -107,6 +108,8 @@ enum Ear {
 #[derive(Debug)]
 pub(crate) struct Actor {
     part: Part,
+    /// There are no resets on a Unix-domain socket: an end of stream does not say that all is well.
+    pub(crate) is_unix: bool,
     /// Given to visitors.
     tag: Option<u32>,
     /// Until it left.
@@ -136,7 +139,7 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    pub(crate) fn new(part: Part, tag: Option<u32>, peer: Peer, script: &[Step]) -> Self {
+    pub(crate) fn new(part: Part, addr: &Addr, tag: Option<u32>, peer: Peer, script: &[Step]) -> Self {
         let ear = match part {
             Part::Client => Ear::WebSocket(Box::new(Judge::of_server(KEY))),
             Part::Server => Ear::WebSocket(Box::new(Judge::of_client())),
@@ -144,6 +147,7 @@ impl Actor {
         };
         Self {
             part,
+            is_unix: addr.is_unix(),
             tag,
             peer: Some(peer),
             script: script.iter().cloned().collect(),
@@ -227,7 +231,9 @@ impl Actor {
 
     /// Leaves, once all it has to say is said.
     pub(crate) fn leave(&mut self) {
-        self.script.push_back(Step::Leave);
+        if self.script.is_empty() {
+            self.script.push_back(Step::Leave);
+        }
     }
 
     /// When it wants to act although nothing happened.
@@ -275,7 +281,7 @@ impl Actor {
             self.fate = Some(Fate::Broken);
             return true;
         }
-        if let Ear::WebSocket(judge) = &self.ear {
+        if let (Ear::WebSocket(judge), false) = (&self.ear, self.is_unix) {
             judge.end();
         }
         self.fate = Some(Fate::Ended);

@@ -9,9 +9,11 @@ use gnezdo::http::{Response, Status};
 use gnezdo::time::Time;
 use gnezdo::time::wheel::TimerKey;
 use gnezdo::ws::{Agreed, CloseCode};
-use gnezdo::{Accept, Answer, Closed, ConnId, Connect, Context, Handler, Listen, Message, Request, Target};
+use gnezdo::{
+    Accept, Answer, Closed, ConnId, Connect, Context, DecideError, Handler, Listen, Message, Request, Target,
+};
 
-use crate::book::{Book, Stage};
+use crate::book::{Book, Entry, Stage};
 use crate::wire::Note;
 
 /// What the handler does about a request.
@@ -138,6 +140,8 @@ pub(crate) struct Player {
     /// As the loop last counted them.
     pub(crate) connections: usize,
     listeners: Vec<gnezdo::ListenerId>,
+    /// Whose end it is being told.
+    closing: Option<ConnId>,
     pub(crate) shutting_down: bool,
 }
 
@@ -164,6 +168,7 @@ impl Player {
             closed_listeners: false,
             connections: 0,
             listeners: Vec::new(),
+            closing: None,
             shutting_down: false,
         }
     }
@@ -181,7 +186,8 @@ impl Player {
         assert!(cx.now() >= self.now, "the clock of the loop went back");
         self.now = cx.now();
         self.connections = cx.connections();
-        assert!(cx.connections() >= self.book.alive().count(), "the loop has lost a connection");
+        let alive: Vec<&Entry> = self.book.alive().collect();
+        assert!(cx.connections() >= alive.len(), "the loop has lost one of these connections: {alive:?}");
     }
 
     /// The connection's own data counts its callbacks, as the book does: so data never changes hands.
@@ -294,7 +300,8 @@ impl Player {
 
     /// Ids of connections that are over name nothing, though their slots may have been used again.
     fn try_the_dead(&mut self, cx: &mut Cx<'_>) {
-        for entry in self.book.entries.values().filter(|entry| entry.stage == Stage::Closed) {
+        let is_dead = |entry: &&Entry| entry.stage == Stage::Closed && self.closing != Some(entry.id);
+        for entry in self.book.entries.values().filter(is_dead) {
             assert!(cx.get(entry.id).is_none(), "{:?} is over and has data", entry.id);
             assert!(cx.send(entry.id, "hello?").is_err(), "{:?} is over and can be sent to", entry.id);
             assert!(cx.close(entry.id, CloseCode::NORMAL, "").is_err(), "{:?} is over and closes", entry.id);
@@ -395,7 +402,12 @@ impl Player {
             return;
         }
         match verdict {
-            Verdict::Accept => drop(cx.accept(id, &Accept::new())),
+            Verdict::Accept => {
+                // Then it was answered by HTTP, and nothing follows.
+                if cx.accept(id, &Accept::new()) == Err(DecideError::NotWebSocket) {
+                    self.book.entry(id).stage = Stage::Asked;
+                }
+            }
             Verdict::Respond => {
                 if cx.respond(id, &Response::new(Status::NOT_FOUND).text("later\n")).is_ok() {
                     self.book.entry(id).stage = Stage::Asked;
@@ -590,8 +602,10 @@ impl Handler for Player {
                 self.leave(cx, other, Way::Finish);
             }
         }
+        self.closing = Some(id);
         let acts = self.manner.close.clone();
         self.act_all(cx, id, &acts, None);
+        self.closing = None;
     }
 
     fn on_listener_error(&mut self, cx: &mut Cx<'_>, _addr: &gnezdo::Addr, _error: &std::io::Error) {

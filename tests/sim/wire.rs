@@ -73,7 +73,7 @@ enum Stage {
     Body(usize),
     /// Between frames, with what came of a fragmented message.
     Frames(Option<Partial>),
-    /// After a close frame or a whole body nothing may follow.
+    /// After a whole body nothing may follow.
     Over,
 }
 
@@ -108,7 +108,7 @@ impl Judge {
 
     /// Whether the opening handshake is through.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Frames(_)) || self.found.close.is_some()
+        matches!(self.stage, Stage::Frames(_))
     }
 
     /// Takes in what was received.
@@ -206,6 +206,8 @@ impl Judge {
     fn frame(&mut self) -> bool {
         let Some((frame, size)) = self.read_frame() else { return false };
         self.unread.drain(..size);
+        let may_come = self.found.close.is_none() || frame.opcode == PONG;
+        assert!(may_come, "RFC 6455 §5.5.1: opcode {} after a close frame", frame.opcode);
         if frame.opcode >= CLOSE {
             self.control(&frame)
         } else {
@@ -282,10 +284,7 @@ impl Judge {
         assert!(frame.fin && !frame.compressed, "RFC 6455 §5.5: a control frame is whole and plain");
         assert!(frame.payload.len() <= 125, "RFC 6455 §5.5: a control frame has 125 bytes at most");
         match frame.opcode {
-            CLOSE => {
-                self.found.close = Some(close_code(&frame.payload));
-                self.stage = Stage::Over;
-            }
+            CLOSE => self.found.close = Some(close_code(&frame.payload)),
             PING => self.found.pings.push(frame.payload.clone()),
             PONG => self.found.pongs += 1,
             opcode => panic!("RFC 6455 §5.2: opcode {opcode} is reserved"),
