@@ -475,10 +475,11 @@ fn regressions() -> Vec<Plan> {
             .with(|plan| plan.manner.open = vec![Act::Pause(Duration::from_millis(50))]),
         // The close frame of the first went to the second, in front of its ping.
         echo("aborted, then closed, and another is pinged")
-            .visitor([hello(), vec![say(0, 5), Step::Until(Until::Ended)]].concat())
-            .visitor([vec![wait(50)], visit([wait(50)])].concat())
+            .visitor([hello(), vec![wait(20), say(0, 5), Step::Until(Until::Ended)]].concat())
+            .visitor(visit([wait(200)]))
             .with(|plan| {
-                plan.manner.open = vec![Act::Ping];
+                plan.manner.open = vec![Act::Timer(Duration::from_millis(100))];
+                plan.manner.timer = vec![Act::Ping];
                 plan.manner.message = vec![Act::Abort, Act::Close];
             }),
     ]
