@@ -89,7 +89,7 @@ pub trait Driver {
     /// Another thread woke the loop.
     fn woken(&mut self, io: &mut Io<'_, Self::Session>);
 
-    /// The turn is nearly over: what was put off, because it may not happen inside another call, happens now.
+    /// Between the parts of a turn: what was put off, because it may not happen inside another call, happens now.
     fn deferred(&mut self, io: &mut Io<'_, Self::Session>);
 
     /// A listener failed and was closed; the others go on.

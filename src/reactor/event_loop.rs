@@ -154,6 +154,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             dial::resolved(&mut self.core, &mut self.system, answer);
         }
         self.accept();
+        // What was put off between two turns, or by an accept, comes before what it is about is visited.
+        self.driver.deferred(&mut Io { core: &mut self.core, system: &mut self.system });
         self.tell_left();
         self.visit_ready();
         self.run_timers();

@@ -119,7 +119,7 @@ fn some_size(tape: &mut Tape) -> usize {
 }
 
 fn act(tape: &mut Tape) -> Act {
-    match tape.choose(18) {
+    match tape.choose(20) {
         0 | 1 => Act::Echo,
         2 => Act::Say(1 + tape.choose(4), some_size(tape)),
         3 => Act::Pour(1 + tape.choose(30), some_size(tape)),
@@ -134,7 +134,8 @@ fn act(tape: &mut Tape) -> Act {
         12 => Act::Call(tape.choose(5)),
         13 => Act::Pause(some_time(tape)),
         14 | 15 => Act::Timer(some_time(tape)),
-        16 => one(tape, &[Act::CancelTimers, Act::CloseListeners, Act::Listen(0), Act::Listen(2)]),
+        16 => Act::Decide(one(tape, &[Verdict::Accept, Verdict::Respond])),
+        17 => one(tape, &[Act::CancelTimers, Act::CloseListeners, Act::Listen(0), Act::Listen(2)]),
         _ => {
             if tape.chance(4) {
                 Act::Shutdown(some_time(tape))

@@ -62,6 +62,8 @@ pub(crate) enum Act {
     Timer(Duration),
     CancelTimers,
     CloseListeners,
+    /// Decides about all requests that are held.
+    Decide(Verdict),
     /// Opens another listener.
     Listen(usize),
     Shutdown(Duration),
@@ -252,6 +254,7 @@ impl Player {
             Act::Timer(span) => self.set(cx, *span, What::Act(id)),
             Act::CancelTimers => self.cancel_all(cx),
             Act::CloseListeners => self.close_listeners(cx),
+            Act::Decide(verdict) => self.decide_all(cx, *verdict),
             Act::Listen(place) => self.listen(cx, *place),
             Act::Shutdown(grace) => {
                 self.shutting_down = true;
@@ -413,6 +416,14 @@ impl Player {
                     self.book.entry(id).stage = Stage::Asked;
                 }
             }
+        }
+    }
+
+    fn decide_all(&mut self, cx: &mut Cx<'_>, verdict: Verdict) {
+        let held = self.book.entries.values().filter(|entry| entry.stage == Stage::Held);
+        let held: Vec<ConnId> = held.map(|entry| entry.id).collect();
+        for id in held {
+            self.decide(cx, id, verdict);
         }
     }
 

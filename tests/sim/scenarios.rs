@@ -473,6 +473,22 @@ fn regressions() -> Vec<Plan> {
         echo("paused in on_open, with frames right behind the request")
             .visitor([vec![Step::Greet, say(0, 30), say(1, 30), heard(2)], goodbye()].concat())
             .with(|plan| plan.manner.open = vec![Act::Pause(Duration::from_millis(50))]),
+        // on_drain came before on_open.
+        echo("a call whose request does not fit into the kernel")
+            .calling("ws://10.0.0.2:80/", "10.0.0.2:80", Part::Server, [hello(), goodbye()].concat())
+            .with(|plan| {
+                plan.buffer = 50;
+                (plan.config.settings.high_water, plan.config.settings.low_water) = (20, 0);
+            }),
+        // on_message came before on_open.
+        echo("accepted where a raw connection opens, with frames right behind the request")
+            .visitor([vec![Step::Greet, say(0, 30), heard(1)], goodbye()].concat())
+            .raw_visitor(vec![wait(50), Step::Greet, wait(50), Step::Leave])
+            .with(|plan| {
+                plan.visitors[1].at = Duration::from_millis(100);
+                plan.manner.request = OnRequest::Forget;
+                plan.manner.open = vec![Act::Decide(Verdict::Accept)];
+            }),
         // The close frame of the first went to the second, in front of its ping.
         echo("aborted, then closed, and another is pinged")
             .visitor([hello(), vec![wait(20), say(0, 5), Step::Until(Until::Ended)]].concat())
