@@ -289,7 +289,9 @@ impl<H: Handler> Driver for Runtime<H> {
 
     fn drained(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, drain: Drain) {
         self.send_late_pong(io, id);
-        if drain == Drain::Crossed {
+        // A request or an answer of the opening handshake fills a queue too, and there is nobody to tell.
+        let is_met = io.session(id).is_some_and(|session| session.met == Met::Open);
+        if drain == Drain::Crossed && is_met {
             let (handler, mut cx) = self.context(io);
             handler.on_drain(&mut cx, id);
         }
