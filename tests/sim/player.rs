@@ -139,8 +139,6 @@ pub(crate) struct Player {
     pub(crate) posts_met: u64,
     pub(crate) failed_listeners: usize,
     pub(crate) closed_listeners: bool,
-    /// As the loop last counted them.
-    pub(crate) connections: usize,
     listeners: Vec<gnezdo::ListenerId>,
     /// Whose end it is being told.
     closing: Option<ConnId>,
@@ -168,7 +166,6 @@ impl Player {
             posts_met: 0,
             failed_listeners: 0,
             closed_listeners: false,
-            connections: 0,
             listeners: Vec::new(),
             closing: None,
             shutting_down: false,
@@ -187,7 +184,6 @@ impl Player {
     fn tick(&mut self, cx: &Cx<'_>) {
         assert!(cx.now() >= self.now, "the clock of the loop went back");
         self.now = cx.now();
-        self.connections = cx.connections();
         let alive: Vec<&Entry> = self.book.alive().collect();
         assert!(cx.connections() >= alive.len(), "the loop has lost one of these connections: {alive:?}");
     }

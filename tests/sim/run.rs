@@ -318,10 +318,11 @@ impl Theatre {
         }
     }
 
-    fn check_probes(&self) {
+    fn check_probes(&mut self) {
+        let connections = self.connections();
         let player = self.reactor.handler();
         let stats = self.world.stats();
-        let is_full = self.connections() >= self.plan.config.settings.max_connections
+        let is_full = connections >= self.plan.config.settings.max_connections
             || stats.open.first().is_some_and(|open| *open >= self.plan.descriptors);
         let is_shut =
             self.is_over() || player.shutting_down || player.closed_listeners || player.failed_listeners > 0;
@@ -337,11 +338,6 @@ impl Theatre {
                 "who comes to listener {place} when all is calm is not served"
             );
         }
-    }
-
-    /// Connections of the loop, as its handler counts them.
-    fn connections(&self) -> usize {
-        self.reactor.handler().connections
     }
 
     /// What stands between two that are both there and willing has arrived.
@@ -384,13 +380,13 @@ impl Theatre {
         if let Ending::Shutdown(grace) = self.plan.ending {
             self.shut_down(grace);
         }
-        while !self.is_over() && self.connections_now() > 0 {
+        while !self.is_over() && self.connections() > 0 {
             self.see_off();
             self.run_for(Duration::from_millis(100));
             assert!(
                 self.now().since(began) < MOST_ENDING,
                 "{} connections do not end",
-                self.connections_now()
+                self.connections()
             );
         }
     }
@@ -410,7 +406,7 @@ impl Theatre {
         }
     }
 
-    fn connections_now(&mut self) -> usize {
+    fn connections(&mut self) -> usize {
         self.reactor.with(|_, cx| cx.connections())
     }
 
@@ -450,8 +446,8 @@ impl Theatre {
         if self.broken {
             return;
         }
+        self.reactor.with(|player, cx| player.give_back(cx));
         if !self.is_over() {
-            self.reactor.with(|player, cx| player.give_back(cx));
             self.turn(Duration::ZERO);
             assert_eq!(self.reactor.next_deadline(), None, "a deadline is left");
         }
