@@ -5,6 +5,7 @@ pub mod buf;
 #[cfg(feature = "net")]
 mod face;
 pub mod http;
+mod mutants;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "net")]

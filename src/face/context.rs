@@ -11,6 +11,7 @@ use crate::face::session::{Met, Outcome, Session, Stage};
 use crate::face::shutdown;
 use crate::face::{Accept, Handler, Result};
 use crate::http::Response;
+use crate::mutants::mutant;
 use crate::net::{Addr, Peer};
 use crate::reactor::{Bound, ConnId, Io, ListenerId, SendError, Sent};
 use crate::time::Time;
@@ -215,7 +216,9 @@ impl<H: Handler> Context<'_, H> {
                     .map_err(|_| CloseError::Closing)?;
                 session.closing = true;
                 let outcome = self.io.send(id, frame, &[], Bound::Exempt);
-                frame.clear();
+                if !mutant("leave a close frame behind") {
+                    frame.clear();
+                }
                 // The queue's bound does not hold for close frames, so only a connection that just failed refuses.
                 let _ = outcome.map_err(|_| CloseError::Gone)?;
                 let at = self.io.now().saturating_add(self.shared.timeouts.close);

@@ -8,6 +8,7 @@ use crate::face::runtime::Runtime;
 use crate::face::session::{Held, Met, PartialHead, ServiceIndex, Session, Stage};
 use crate::face::{Accept, Answer, Context, Handler, Request};
 use crate::http::{self, BodyMode, Connection, HeadScanner, HeaderStorage, Response, Scan, Status};
+use crate::mutants::mutant;
 use crate::net::Peer;
 use crate::reactor::{Bound, ConnId, Io};
 use crate::ws::{Protocol, Upgrade, encode_accept, examine};
@@ -25,7 +26,7 @@ impl<H: Handler> Runtime<H> {
             match scanner.scan(bytes, &limits) {
                 Ok(Scan::Complete { head_len }) => {
                     let (head, rest) = bytes.split_at_mut(head_len);
-                    *input = rest;
+                    *input = if mutant("lose the tail of the handshake") { &mut [] } else { rest };
                     self.request(io, id, head);
                 }
                 Ok(Scan::Partial) => {

@@ -1,5 +1,6 @@
 //! L3, the way in: accepts up to a budget, and waits without spinning or stalling where it can't (R26, R30, R48).
 
+use crate::mutants::mutant;
 use crate::net::{AcceptError, Peer, SocketId, System};
 use crate::reactor::connection::Connection;
 use crate::reactor::core::{Alarm, Core, tick_after};
@@ -31,6 +32,7 @@ pub(super) fn accept<D: Driver, S: System>(
                 core.now = system.now();
                 enter(driver, core, system, id, stream, &peer);
             }
+            Err(AcceptError::Retry) if mutant("stop at an aborted connection") => return,
             Err(AcceptError::Retry) => *budget = budget.saturating_sub(1),
             Err(AcceptError::WouldBlock) => return,
             Err(AcceptError::Broken(error)) => {
@@ -39,10 +41,13 @@ pub(super) fn accept<D: Driver, S: System>(
                 io.close_listener(id);
                 return driver.listener_failed(io, id, &addr, error);
             }
+            Err(AcceptError::Exhausted) if mutant("wait without a timer") => return,
             Err(AcceptError::Exhausted) => return wait(core, id),
         }
     }
-    core.list_listener(id);
+    if !mutant("forget the listener after its budget") {
+        core.list_listener(id);
+    }
 }
 
 /// Makes a connection of a stream.

@@ -1,6 +1,7 @@
 //! L3, what the loop keeps of one connection: knows bytes and phases, not what the bytes mean.
 
 use crate::buf::{Buffer, BufferPool, NoMemory};
+use crate::mutants::mutant;
 use crate::net::SocketId;
 use crate::reactor::dial::Dial;
 use crate::reactor::driver::Drain;
@@ -189,7 +190,7 @@ impl<P> Connection<P> {
     /// refused send only when nothing is queued, since else it might be refused, and tried, again and again.
     #[inline]
     pub(super) fn owes_word(&self, low_water: usize) -> bool {
-        self.flags.has(Flags::CHOKED) && self.queued() <= low_water
+        self.flags.has(Flags::CHOKED) && self.queued() <= low_water && !mutant("forget the low-water mark")
             || self.flags.has(Flags(Flags::REFUSED.0 | Flags::WANTED.0)) && self.queued() == 0
     }
 

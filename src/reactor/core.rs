@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use crate::buf::{BufferPool, NoMemory};
+use crate::mutants::mutant;
 use crate::net::{Addr, SocketId};
 use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::driver::{Cause, End};
@@ -199,7 +200,7 @@ impl<P> Core<P> {
     /// Notes, once, that the driver is to hear of the end.
     fn tell(&mut self, key: Key, cause: Cause) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if !connection.flags.has(Flags::TOLD) {
+        if !connection.flags.has(Flags::TOLD) || mutant("tell the end twice") {
             connection.flags.set(Flags::TOLD);
             let unsent = connection.pending();
             self.ended.push_back((key, End { cause, unsent }));
@@ -208,6 +209,9 @@ impl<P> Core<P> {
 
     /// Cancels every deadline of a connection.
     fn disarm(&mut self, key: Key) {
+        if mutant("forget to disarm") {
+            return;
+        }
         let Some(connection) = self.connections.get_mut(key) else { return };
         let backlog = connection.backlog.as_mut();
         let (stall, dial) = backlog.map_or((None, None), |backlog| {
@@ -241,7 +245,7 @@ impl<P> Core<P> {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let before = connection.queued();
         let backlog = connection.backlog();
-        let mut skip = taken;
+        let mut skip = if mutant("queue again what was taken") { 0 } else { taken };
         let mut kept = Ok(());
         for part in self.output.slices(staged).chain([head, payload]) {
             let rest = part.get(skip..).unwrap_or_default();
@@ -252,7 +256,7 @@ impl<P> Core<P> {
         if kept == Err(NoMemory) {
             return self.kill(key, Cause::Lost(io::ErrorKind::OutOfMemory.into()), Cut::Reset);
         }
-        if backlog.stall.is_none() {
+        if backlog.stall.is_none() && !mutant("forget the stall timer") {
             let at = self.now.saturating_add(self.settings.stall_timeout);
             backlog.stall = self.wheel.set(tick_after(at), Alarm::Stall(key));
             connection.flags.clear(Flags::PROGRESSED);
@@ -329,6 +333,9 @@ pub(super) fn tick_of(time: Time) -> Tick {
 
 /// The first tick that begins at or after a time: a deadline never fires early.
 pub(super) fn tick_after(time: Time) -> Tick {
+    if mutant("fire early") {
+        return tick_of(time);
+    }
     Tick(time.as_nanos().div_ceil(1 << TICK_SHIFT))
 }
 

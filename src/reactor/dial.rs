@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
+use crate::mutants::mutant;
 use crate::net::{
     Addr, CloseHow, ConnectOptions, Connecting, Destination, NetError, Resolved, SocketId, System,
 };
@@ -179,7 +180,9 @@ pub(super) fn look<P, S: System + ?Sized>(
             Ok(None) => index = index.saturating_add(1),
             Err(error) => {
                 dial.last_error = Some(NetError::connect(&attempt.addr, error));
-                system.close(attempt.socket, CloseHow::Graceful);
+                if !mutant("leak a failed attempt") {
+                    system.close(attempt.socket, CloseHow::Graceful);
+                }
                 dial.attempts.swap_remove(index);
                 failed = true;
             }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::mutants::mutant;
 use crate::net::System;
 use crate::reactor::connection::{Flags, Phase};
 use crate::reactor::core::Cut;
@@ -23,7 +24,9 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         } else {
             self.visit_in_trouble(key);
         }
-        self.core.list(key);
+        if !mutant("forget to list again") {
+            self.core.list(key);
+        }
     }
 
     /// A visit to a connection with a backlog, or on its way out.
@@ -98,7 +101,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let io = &mut Io { core: &mut self.core, system: &mut self.system };
         let taken = self.driver.receive(io, ConnId(key), bytes);
         let left = bytes.get(taken..).unwrap_or_default();
-        if !left.is_empty() {
+        if !left.is_empty() && !mutant("drop what the driver left") {
             self.core.carry(key, left);
         }
     }
@@ -127,13 +130,17 @@ impl<D: Driver, S: System> EventLoop<D, S> {
                 None
             }
             Ok(count) => {
-                if count < asked && !connection.flags.has(Flags::HALF_CLOSED) {
+                let may_be_more =
+                    connection.flags.has(Flags::HALF_CLOSED) && !mutant("miss the end behind data");
+                if count < asked && !may_be_more {
                     connection.flags.clear(Flags::READABLE);
                 }
                 Some(count.min(asked))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                connection.flags.clear(Flags::READABLE);
+                if !mutant("spin on would-block") {
+                    connection.flags.clear(Flags::READABLE);
+                }
                 None
             }
             Err(error) => {

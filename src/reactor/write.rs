@@ -4,6 +4,7 @@
 
 use std::io;
 
+use crate::mutants::mutant;
 use crate::net::System;
 use crate::reactor::connection::{Flags, Phase};
 use crate::reactor::core::{Core, Cut};
@@ -62,7 +63,10 @@ pub(super) fn drain<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, k
     if taken < waiting.len() {
         connection.flags.clear(Flags::WRITABLE);
     }
-    if taken > 0 {
+    if mutant("advance by what was offered") {
+        let offered = waiting.len();
+        core.dequeue(key, offered);
+    } else if taken > 0 {
         core.dequeue(key, taken);
     }
 }
@@ -76,7 +80,7 @@ pub(super) fn settle<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, 
         flush(core, system, key, &[], &[]);
     }
     let Some(connection) = core.connections.get_mut(key) else { return };
-    if connection.pending() > 0 {
+    if connection.pending() > 0 && !mutant("shut before all is flushed") {
         return;
     }
     if connection.phase == Phase::Open && connection.flags.has(Flags::LAST_SENT) {
@@ -87,6 +91,7 @@ pub(super) fn settle<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, 
             return core.linger(key);
         }
         match system.shutdown_write(connection.socket) {
+            Ok(()) if mutant("close without lingering") => core.kill(key, Cause::Finished, Cut::Clean),
             Ok(()) => core.linger(key),
             // The peer is gone already (R54): all was sent, so this is an end and no failure.
             Err(_) => core.kill(key, Cause::Finished, Cut::Clean),

@@ -16,6 +16,7 @@ use super::ping::PingLimiter;
 use super::role::Role;
 use super::windows::Windows;
 use super::workspace::Workspace;
+use crate::mutants::mutant;
 
 /// One end of a connection. At most 32 bytes, and no buffer while nothing is half done.
 ///
@@ -307,7 +308,9 @@ impl Protocol {
         now_ms: u64,
     ) -> Option<Event<'static>> {
         match outcome {
-            Ok(Some(Event::Message(payload))) if self.state != State::Open => {
+            Ok(Some(Event::Message(payload)))
+                if self.state != State::Open && !mutant("deliver after the close") =>
+            {
                 space.recycle(payload);
                 None
             }
@@ -323,7 +326,7 @@ impl Protocol {
 
     /// The peer's Close: RFC 6455 §5.5.1 wants it answered if we have not sent ours, with its code.
     fn finish(&mut self, close: Option<CloseFrame>, space: &mut Workspace) -> Event<'static> {
-        if self.state == State::Open {
+        if self.state == State::Open || mutant("close twice") {
             self.reply(close.map(|close| CloseFrame::new(close.code(), "")), space);
         }
         self.end(State::Closed, space);

@@ -207,6 +207,11 @@ impl Actor {
         self.fate.is_none() && self.reading == Pace::FULL
     }
 
+    /// Whether its end of the connection is there.
+    pub(crate) fn is_there(&self) -> bool {
+        self.peer.is_some()
+    }
+
     /// Whether all it said is out of its hands.
     pub(crate) fn is_silent(&self) -> bool {
         self.outbox.is_empty()

@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     /// When another thread posts something.
     pub(crate) posts: Vec<Duration>,
     pub(crate) ending: Ending,
+    /// Where nothing is disturbed everybody hears all that is sent to them.
+    pub(crate) all_is_heard: bool,
     /// Descriptors our side may have open.
     pub(crate) descriptors: usize,
     /// Bytes that the kernel keeps of one direction of a stream.
@@ -79,6 +81,7 @@ impl Plan {
             calls: Vec::new(),
             posts: Vec::new(),
             ending: Ending::CloseAll,
+            all_is_heard: false,
             descriptors: 64,
             buffer: 32 * 1024,
         }

@@ -44,6 +44,7 @@ pub(crate) fn run(plan: &Plan, tape: Tape, disturbance: Disturbance) -> Report {
     let mut theatre = Theatre::new(plan, tape, disturbance);
     theatre.play();
     theatre.calm_down();
+    theatre.check_nobody_waits();
     theatre.send_probes();
     theatre.settle();
     theatre.check_probes();
@@ -76,6 +77,7 @@ struct Theatre {
     idle_turns: u32,
     /// The loop cannot be polled any more, which ends everything.
     broken: bool,
+    is_undisturbed: bool,
 }
 
 /// An actor, and the visitor it plays, who may come again.
@@ -144,6 +146,7 @@ impl Theatre {
             acts: 0,
             idle_turns: 0,
             broken: false,
+            is_undisturbed: matches!(disturbance, Disturbance::None),
         };
         theatre.open();
         theatre
@@ -278,6 +281,28 @@ impl Theatre {
         self.calm_since.set(Some(self.now()));
     }
 
+    /// Whoever waits in a backlog is let in without anybody coming after.
+    fn check_nobody_waits(&mut self) {
+        self.run_for(A_MOMENT);
+        if self.is_shut() || self.is_over() {
+            return;
+        }
+        let stats = self.world.stats();
+        let ours: usize = stats.open.iter().sum();
+        let theirs = self.hosts.len() + self.actors.iter().filter(|cast| cast.actor.is_there()).count();
+        assert_eq!(stats.sockets, ours + theirs, "somebody waits in a backlog though there is room");
+    }
+
+    /// Whether some of our listeners do not let in whoever comes.
+    fn is_shut(&mut self) -> bool {
+        let connections = self.connections();
+        let player = self.reactor.handler();
+        let stats = self.world.stats();
+        let is_full = connections >= self.plan.config.settings.max_connections
+            || stats.open.first().is_some_and(|open| *open >= self.plan.descriptors);
+        is_full || player.shutting_down || player.closed_listeners || player.failed_listeners > 0
+    }
+
     /// Whoever comes now finds a world in order, and must be served.
     fn send_probes(&mut self) {
         if self.is_over() || self.reactor.handler().shutting_down {
@@ -319,16 +344,10 @@ impl Theatre {
     }
 
     fn check_probes(&mut self) {
-        let connections = self.connections();
-        let player = self.reactor.handler();
-        let stats = self.world.stats();
-        let is_full = connections >= self.plan.config.settings.max_connections
-            || stats.open.first().is_some_and(|open| *open >= self.plan.descriptors);
-        let is_shut =
-            self.is_over() || player.shutting_down || player.closed_listeners || player.failed_listeners > 0;
-        if is_full || is_shut || self.plan.manner.through.is_some() {
+        if self.is_over() || self.is_shut() || self.plan.manner.through.is_some() {
             return;
         }
+        let player = self.reactor.handler();
         for (place, tag) in &self.probes {
             let is_met = player.book.of_tag(*tag).is_some();
             let is_sent_away =
@@ -383,11 +402,7 @@ impl Theatre {
         while !self.is_over() && self.connections() > 0 {
             self.see_off();
             self.run_for(Duration::from_millis(100));
-            assert!(
-                self.now().since(began) < MOST_ENDING,
-                "{} connections do not end",
-                self.connections()
-            );
+            assert!(self.now().since(began) < MOST_ENDING, "{} connections do not end", self.connections());
         }
     }
 
@@ -434,8 +449,11 @@ impl Theatre {
         let is_idle = self.reactor.is_stopped() || player.posts_met == self.posted;
         assert!(is_idle, "{} posts were taken and {} came", self.posted, player.posts_met);
         for cast in &self.actors {
-            if let Some(entry) = cast.actor.tag().and_then(|tag| player.book.of_tag(tag)) {
-                check_connection(&cast.actor, entry);
+            let Some(entry) = cast.actor.tag().and_then(|tag| player.book.of_tag(tag)) else { continue };
+            check_connection(&cast.actor, entry);
+            if self.plan.all_is_heard && self.is_undisturbed {
+                assert_eq!(cast.actor.heard(), entry.sent, "{:?} has not heard all", cast.actor.tag());
+                assert_ne!(cast.actor.fate, Some(Fate::Broken), "{:?} was cut off", cast.actor.tag());
             }
         }
     }
@@ -522,6 +540,8 @@ fn is_start(received: &[Note], spoken: &[Note]) -> bool {
     spoken.starts_with(received)
 }
 
+/// Longer than a listener that had no descriptor waits.
+const A_MOMENT: Duration = Duration::from_millis(300);
 /// How long scripts may take before the faults stop.
 const PLAY: Duration = Duration::from_secs(12);
 /// How long a calm world may take to come to rest.

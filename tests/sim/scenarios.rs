@@ -167,6 +167,19 @@ fn leaving() -> Vec<Plan> {
         echo("the peer resets in the middle of a message")
             .visitor([hello(), vec![say(0, 5), heard(1), say(1, 900), Step::CutAt(400)]].concat()),
         echo("the peer resets in the middle of its request").visitor(vec![Step::Greet, Step::CutAt(60)]),
+        echo("a slow reader hears all, though it goes on sending")
+            .visitor(
+                [
+                    vec![Step::ReadAt(Pace::drip(500, 20))],
+                    hello(),
+                    vec![say(0, 5), wait(60), Step::Babble(vec![b'x'; 9_000]), ended()],
+                ]
+                .concat(),
+            )
+            .with(|plan| {
+                plan.manner.message = vec![Act::Say(4, 1_000), Act::Finish];
+                plan.all_is_heard = true;
+            }),
         echo("the peer sends more after our close")
             .visitor(
                 [
