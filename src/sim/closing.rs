@@ -70,7 +70,8 @@ impl Kernel {
             && self.tape.chance(2)
             && let Some(stream) = self.stream_mut(to)
         {
-            stream.wire.retain(|(_, segment)| !matches!(segment, Segment::Bytes(_)));
+            // What was lost is never followed by its end.
+            stream.wire.retain(|(_, segment)| *segment == Segment::Reset);
         }
     }
 

@@ -15,7 +15,9 @@ use crate::scenarios;
 /// The outcomes of one call that are tried.
 fn outcomes(call: CallKind) -> Vec<Outcome> {
     let more: &[Outcome] = match call {
-        CallKind::Receive | CallKind::Send => &[Outcome::Short(7), Outcome::Short(100)],
+        CallKind::Receive | CallKind::Send => {
+            &[2, 3, 5, 9, 20, 60, 130, 300, 1_000, 3_000].map(Outcome::Short)
+        }
         _ => &[],
     };
     call.outcomes().iter().chain(more).copied().collect()
@@ -24,7 +26,7 @@ fn outcomes(call: CallKind) -> Vec<Outcome> {
 /// All points of a scenario, given how often it makes which call in calm.
 fn points(calm: &Report) -> Vec<FaultPlan> {
     let calls = CallKind::ALL.into_iter();
-    let of = |call: CallKind| (1..=calm.stats.calls.of(call).min(MOST_OF_A_CALL)).map(move |nth| (call, nth));
+    let of = |call: CallKind| (1..=calm.calls.of(call).min(MOST_OF_A_CALL)).map(move |nth| (call, nth));
     let each =
         |(call, nth)| outcomes(call).into_iter().map(move |outcome| FaultPlan::at(Some(call), nth, outcome));
     calls.flat_map(of).flat_map(each).collect()
@@ -42,7 +44,7 @@ fn name_of(plan: &Plan, index: usize) -> String {
 
 #[test]
 fn scenarios_play_out_in_calm() {
-    let plans = scenarios::all();
+    let plans = scenarios::in_all_sizes();
     let failed = plans.iter().filter(|plan| {
         catch_unwind(AssertUnwindSafe(|| run(plan, Tape::calm(), Disturbance::None))).is_err()
     });
@@ -57,7 +59,7 @@ fn faults_at_every_call_of_every_scenario() {
     }
     let every = if std::env::var("GNEZDO_SIM_FAULTS").is_ok_and(|which| which == "all") { 1 } else { SAMPLE };
     let (mut count, mut injected, began) = (0, 0, Instant::now());
-    let plans = scenarios::all();
+    let plans = scenarios::in_all_sizes();
     for plan in &plans {
         let calm = play(plan, Disturbance::None, &plan.name);
         for (index, fault) in points(&calm).into_iter().enumerate().step_by(every) {
@@ -74,7 +76,7 @@ fn faults_at_every_call_of_every_scenario() {
 /// Plays one point, or with no number a scenario in calm, and prints what came of it.
 fn one(point: &str) {
     let (name, index) = point.split_once('/').unwrap_or((point, ""));
-    let plans = scenarios::all();
+    let plans = scenarios::in_all_sizes();
     let plan = plans.iter().find(|plan| plan.name == name).unwrap_or_else(|| panic!("no scenario {name:?}"));
     let calm = run(plan, Tape::calm(), Disturbance::None);
     let Ok(index) = index.parse::<usize>() else { return println!("{calm:#?}") };

@@ -53,6 +53,7 @@ fn worlds_keep_every_promise() {
 #[derive(Debug, Default)]
 struct Total {
     connections: usize,
+    ends: usize,
     messages: usize,
     faults: u64,
     turns: u64,
@@ -62,6 +63,7 @@ struct Total {
 impl Total {
     fn add(&mut self, report: &Report) {
         self.connections += report.connections;
+        self.ends += report.ends.len();
         self.messages += report.messages;
         self.faults += report.stats.injected;
         self.turns += report.turns;
