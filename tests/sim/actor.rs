@@ -265,10 +265,10 @@ impl Actor {
             return false;
         }
         let mut buffer = vec![0; self.reading.bytes.min(READ_AT_MOST)];
-        self.read_at = now.saturating_add(self.reading.every);
         match self.peer.as_ref().map_or(Ok(0), |peer| peer.receive(&mut buffer)) {
             Ok(0) => self.meet_end(),
             Ok(count) => {
+                self.read_at = now.saturating_add(self.reading.every);
                 self.hear(&buffer[..count]);
                 true
             }
@@ -341,11 +341,7 @@ impl Actor {
                 self.uttered.extend(self.outbox.drain(..count));
                 true
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // Room is looked for again after a moment: an actor has no readiness.
-                self.write_at = now.saturating_add(MOMENT);
-                false
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(_) => {
                 // What came before the end may still be read.
                 self.outbox.clear();
@@ -489,6 +485,4 @@ const EXTENSION: &str = "Sec-WebSocket-Extensions: permessage-deflate; server_no
                          client_no_context_takeover\r\n";
 /// How long a script waits for what may never come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
-/// How soon a writer looks for room again.
-const MOMENT: Duration = Duration::from_millis(1);
 const READ_AT_MOST: usize = 64 * 1024;

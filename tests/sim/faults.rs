@@ -16,7 +16,7 @@ use crate::scenarios;
 fn outcomes(call: CallKind) -> Vec<Outcome> {
     let more: &[Outcome] = match call {
         CallKind::Receive | CallKind::Send => {
-            &[2, 3, 5, 9, 20, 60, 130, 300, 1_000, 3_000].map(Outcome::Short)
+            &[2, 3, 4, 5, 6, 9, 14, 20, 40, 60, 125, 130, 300, 999, 3_000].map(Outcome::Short)
         }
         _ => &[],
     };

@@ -355,8 +355,7 @@ impl Theatre {
         let mut before = None;
         while self.now() < until && !self.is_over() {
             self.step(self.now().saturating_add(QUIET));
-            let progress = self.progress();
-            let now = Some((self.acts, progress.calls, progress.held));
+            let now = Some((self.acts, self.progress()));
             if now != before || !self.is_played() {
                 quiet_since = self.now();
             }
