@@ -10,7 +10,7 @@ use gnezdo::Addr;
 use gnezdo::sim::Peer;
 use gnezdo::time::Time;
 
-use crate::wire::{self, COMPRESSED, FIN, Judge, Note};
+use crate::wire::{self, COMPRESSED, Close, FIN, Judge, Note};
 
 /// One thing an actor does; it goes on to the next when that is done.
 #[derive(Clone, Debug)]
@@ -310,7 +310,7 @@ impl Actor {
         for ping in pings {
             self.frame(FIN | wire::PONG, &ping);
         }
-        if let Some(code) = close {
+        if let Some(Close(code)) = close {
             self.say_close(code);
             if self.part == Part::Server {
                 self.script.clear();
@@ -395,14 +395,10 @@ impl Actor {
     fn take(&mut self, step: Step) {
         match step {
             Step::Greet => self.greet(),
-            Step::Answer(bytes) => {
-                self.wild = true;
-                self.outbox.extend(bytes);
-            }
             Step::Say { note, frames, compressed } => self.say(note, frames, compressed),
             Step::Ping(size) => self.frame(FIN | wire::PING, &vec![b'?'; size]),
             Step::Close(code) => self.say_close(Some(code)),
-            Step::Babble(bytes) => {
+            Step::Answer(bytes) | Step::Babble(bytes) => {
                 self.wild = true;
                 self.outbox.extend(bytes);
             }

@@ -87,7 +87,7 @@ impl Plan {
         }
     }
 
-    /// Serves WebSockets over TCP, and listens to raw bytes beside it.
+    /// Serves `WebSockets` over TCP, and listens to raw bytes beside it.
     pub(crate) fn serving(name: &str) -> Self {
         let mut plan = Self::new(name);
         plan.places.listeners.push((addr("10.0.0.1:80"), Listen::default()));
@@ -168,9 +168,13 @@ pub(crate) fn quick_config() -> Config {
 
 /// Text that tells itself from others, of so many bytes.
 pub(crate) fn note(seed: usize, size: usize) -> Note {
-    let payload: Vec<u8> = (0..size).map(|at| b'a' + ((at * 31 + seed * 17 + at / 26) % 26) as u8).collect();
-    Note::new(seed % 2 == 0, payload)
+    let payload: Vec<u8> =
+        (0..size).map(|at| LETTERS[(at * 31 + seed * 17 + at / 26) % LETTERS.len()]).collect();
+    Note::new(seed.is_multiple_of(2), payload)
 }
+
+/// What messages are made of.
+pub(crate) const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 
 pub(crate) fn say(seed: usize, size: usize) -> Step {
     Step::Say { note: note(seed, size), frames: 1, compressed: false }

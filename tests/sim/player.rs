@@ -14,6 +14,7 @@ use gnezdo::{
 };
 
 use crate::book::{Book, Entry, Stage};
+use crate::plan::LETTERS;
 use crate::wire::Note;
 
 /// What the handler does about a request.
@@ -324,10 +325,10 @@ impl Player {
     /// A message that tells itself from all others.
     fn say(&mut self, cx: &mut Cx<'_>, id: ConnId, size: usize) -> bool {
         let entry = self.book.entry(id);
-        let text = entry.sent.len() % 2 == 0;
+        let text = entry.sent.len().is_multiple_of(2);
         let mut payload = format!("{:x}.{}.", id.to_bits(), entry.sent.len() + entry.sent_bytes.len());
         while payload.len() < size {
-            payload.push(char::from(b'a' + (payload.len() * 7 % 26) as u8));
+            payload.push(char::from(LETTERS[payload.len() * 7 % LETTERS.len()]));
         }
         if text {
             self.send(cx, id, payload.as_str().into())
@@ -379,8 +380,11 @@ impl Player {
     }
 
     fn cancel_all(&mut self, cx: &mut Cx<'_>) {
-        let plain = |task: &Task| matches!(task.what, What::Act(_));
-        for (_, task) in self.tasks.extract_if(.., |_, task| plain(task)) {
+        let tasks = std::mem::take(&mut self.tasks).into_iter();
+        let (plain, others) = tasks.partition(|(_, task)| matches!(task.what, What::Act(_)));
+        self.tasks = others;
+        let plain: BTreeMap<u64, Task> = plain;
+        for task in plain.into_values() {
             assert!(cx.cancel_timer(task.key), "a timer was not armed");
             assert!(!cx.cancel_timer(task.key), "a timer was cancelled twice");
         }
@@ -553,11 +557,11 @@ impl Handler for Player {
         self.tick(cx);
         self.count(cx, id);
         self.pour(cx, id);
-        if let Some(other) = self.pairs.get(&id.to_bits()).copied() {
-            if self.book.entry(other).stage == Stage::Open {
-                self.book.entry(other).paused = false;
-                cx.resume(other);
-            }
+        if let Some(other) = self.pairs.get(&id.to_bits()).copied()
+            && self.book.entry(other).stage == Stage::Open
+        {
+            self.book.entry(other).paused = false;
+            cx.resume(other);
         }
         let acts = self.manner.drain.clone();
         self.act_all(cx, id, &acts, None);
@@ -604,10 +608,10 @@ impl Handler for Player {
         assert!(cx.send(id, "late").is_err(), "{id:?} closes and takes a message");
         self.waiting.remove(&id.to_bits());
         self.pours.remove(&id.to_bits());
-        if let Some(other) = self.pairs.remove(&id.to_bits()) {
-            if self.book.entry(other).stage != Stage::Closed {
-                self.leave(cx, other, Way::Finish);
-            }
+        if let Some(other) = self.pairs.remove(&id.to_bits())
+            && self.book.entry(other).stage != Stage::Closed
+        {
+            self.leave(cx, other, Way::Finish);
         }
         self.closing = Some(id);
         let acts = self.manner.close.clone();

@@ -488,7 +488,7 @@ impl Theatre {
         if self.broken {
             return;
         }
-        self.reactor.with(|player, cx| player.give_back(cx));
+        self.reactor.with(Player::give_back);
         if !self.is_over() {
             self.turn(Duration::ZERO);
             assert_eq!(self.reactor.next_deadline(), None, "a deadline is left");

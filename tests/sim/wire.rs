@@ -35,6 +35,10 @@ impl std::fmt::Debug for Note {
     }
 }
 
+/// What a close frame says: its code, where it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Close(pub(crate) Option<u16>);
+
 /// What was found in a stream so far.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
@@ -49,8 +53,8 @@ pub(crate) struct Findings {
     pub(crate) messages: Vec<Note>,
     pub(crate) pings: Vec<Vec<u8>>,
     pub(crate) pongs: usize,
-    /// The close frame: its code, where it has one.
-    pub(crate) close: Option<Option<u16>>,
+    /// The close frame, once it came.
+    pub(crate) close: Option<Close>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -197,7 +201,7 @@ impl Judge {
         fields.must_be("sec-websocket-version", "13");
         let key = fields.one("sec-websocket-key").expect("a key");
         assert_eq!(STANDARD.decode(key).expect("a key is base64").len(), 16, "RFC 6455 §4.1: 16 bytes");
-        self.found.key = key.to_owned();
+        key.clone_into(&mut self.found.key);
         self.found.resource = Some(resource.to_owned());
         self.found.deflate = fields.one("sec-websocket-extensions").is_some();
         self.stage = Stage::Frames(None);
@@ -209,9 +213,9 @@ impl Judge {
         let may_come = self.found.close.is_none() || frame.opcode == PONG;
         assert!(may_come, "RFC 6455 §5.5.1: opcode {} after a close frame", frame.opcode);
         if frame.opcode >= CLOSE {
-            self.control(&frame)
+            self.control(&frame);
         } else {
-            self.data(frame)
+            self.data(frame);
         }
         true
     }
@@ -284,7 +288,7 @@ impl Judge {
         assert!(frame.fin && !frame.compressed, "RFC 6455 §5.5: a control frame is whole and plain");
         assert!(frame.payload.len() <= 125, "RFC 6455 §5.5: a control frame has 125 bytes at most");
         match frame.opcode {
-            CLOSE => self.found.close = Some(close_code(&frame.payload)),
+            CLOSE => self.found.close = Some(Close(close_code(&frame.payload))),
             PING => self.found.pings.push(frame.payload.clone()),
             PONG => self.found.pongs += 1,
             opcode => panic!("RFC 6455 §5.2: opcode {opcode} is reserved"),
@@ -389,8 +393,8 @@ pub(crate) fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8>
     let length = payload.len().to_be_bytes();
     let mut bytes = match payload.len() {
         0..=125 => vec![first, bit | length[7]],
-        126..=0xFFFF => [&[first, bit | 126], &length[6..]].concat(),
-        _ => [&[first, bit | 127], &length[..]].concat(),
+        126..=0xFFFF => [&[first, bit | EXTENDED], &length[6..]].concat(),
+        _ => [&[first, bit | EXTENDED | 1], &length[..]].concat(),
     };
     let key = mask.unwrap_or_default();
     bytes.extend(mask.into_iter().flatten());
@@ -398,6 +402,8 @@ pub(crate) fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8>
     bytes
 }
 
+/// The length follows in two bytes; with one more, in eight.
+const EXTENDED: u8 = 0x7E;
 pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;

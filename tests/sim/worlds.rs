@@ -3,9 +3,10 @@
 //! `GNEZDO_SIM_WORLDS` says how many; `GNEZDO_SIM_SEED` plays one world alone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gnezdo::sim::{Faults, Tape};
+use gnezdo::time::Time;
 
 use crate::run::{Disturbance, Report, run};
 use crate::{draw, number};
@@ -57,7 +58,8 @@ struct Total {
     messages: usize,
     faults: u64,
     turns: u64,
-    hours: f64,
+    /// In all worlds together.
+    time: Duration,
 }
 
 impl Total {
@@ -67,6 +69,6 @@ impl Total {
         self.messages += report.messages;
         self.faults += report.stats.injected;
         self.turns += report.turns;
-        self.hours += report.over.as_nanos() as f64 / 3.6e12;
+        self.time += report.over.since(Time::ZERO);
     }
 }
