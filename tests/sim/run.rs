@@ -96,6 +96,7 @@ struct Cast {
 /// What changes where anything happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Progress {
+    acts: u64,
     edges: u64,
     happenings: u64,
     held: usize,
@@ -235,6 +236,7 @@ impl Theatre {
         let stats = self.world.stats();
         let player = self.reactor.handler();
         Progress {
+            acts: self.acts,
             edges: stats.edges,
             happenings: stats.happenings,
             held: stats.held,
@@ -355,7 +357,7 @@ impl Theatre {
         let mut before = None;
         while self.now() < until && !self.is_over() {
             self.step(self.now().saturating_add(QUIET));
-            let now = Some((self.acts, self.progress()));
+            let now = Some(self.progress());
             if now != before || !self.is_played() {
                 quiet_since = self.now();
             }
