@@ -20,6 +20,8 @@ pub(crate) struct Book {
 pub(crate) struct Entry {
     pub(crate) id: ConnId,
     pub(crate) stage: Stage,
+    /// Whether it ever opened.
+    pub(crate) was_open: bool,
     /// Which actor is on the other side, once that was said.
     pub(crate) tag: Option<u32>,
     pub(crate) raw: bool,
@@ -82,6 +84,7 @@ impl Book {
         let entry = Entry {
             id,
             stage,
+            was_open: false,
             tag: None,
             raw,
             sent: Vec::new(),
@@ -116,7 +119,7 @@ impl Book {
         let entry = self.entry(id);
         let may_open = matches!(entry.stage, Stage::Asked | Stage::Held | Stage::Calling);
         assert!(may_open, "{id:?} opens, but is {:?}", entry.stage);
-        entry.stage = Stage::Open;
+        (entry.stage, entry.was_open) = (Stage::Open, true);
     }
 
     pub(crate) fn closed(&mut self, id: ConnId, closed: &Closed) {

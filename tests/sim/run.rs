@@ -558,7 +558,13 @@ fn check_connection(actor: &Actor, entry: &Entry) {
             end.text
         );
     }
-    if end.how == How::ByPeer && !entry.left && !actor.wild && !actor.lost && actor.is_silent() {
+    if end.how == How::ByPeer
+        && entry.was_open
+        && !entry.left
+        && !actor.wild
+        && !actor.lost
+        && actor.is_silent()
+    {
         assert_eq!(entry.received, actor.spoken, "{tag:?} left, and not all it had said was delivered");
     }
 }
