@@ -253,10 +253,7 @@ impl Player {
             Act::CloseListeners => self.close_listeners(cx),
             Act::Decide(verdict) => self.decide_all(cx, *verdict),
             Act::Listen(place) => self.listen(cx, *place),
-            Act::Shutdown(grace) => {
-                self.shutting_down = true;
-                cx.shutdown(*grace);
-            }
+            Act::Shutdown(grace) => self.shut_down(cx, *grace),
         }
     }
 
@@ -265,6 +262,12 @@ impl Player {
         for listener in std::mem::take(&mut self.listeners) {
             cx.close_listener(listener);
         }
+    }
+
+    pub(crate) fn shut_down(&mut self, cx: &mut Cx<'_>, grace: Duration) {
+        self.shutting_down = true;
+        self.book.entries.values_mut().for_each(|entry| entry.left = true);
+        cx.shutdown(grace);
     }
 
     /// Leaves every connection that it knows of.

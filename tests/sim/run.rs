@@ -454,10 +454,7 @@ impl Theatre {
     /// The loop stops within the grace, whatever the peers do.
     fn shut_down(&mut self, grace: Duration) {
         let until = self.now().saturating_add(grace).saturating_add(TICKS);
-        self.reactor.with(|player, cx| {
-            player.shutting_down = true;
-            cx.shutdown(grace);
-        });
+        self.reactor.with(|player, cx| player.shut_down(cx, grace));
         while self.now() < until && !self.is_over() {
             self.step(until);
         }
