@@ -12,6 +12,7 @@ use crate::face::session::{Met, Moment, Outcome, ServiceIndex, Session, Stage};
 use crate::face::shutdown::Shutdown;
 use crate::face::{Closed, Config, Context, Handler, Timeout, shutdown};
 use crate::http::HttpError;
+use crate::mutants::mutant;
 use crate::net::{Addr, Peer};
 use crate::reactor::{ConnId, Drain, Driver, End, Io, ListenerId};
 use crate::time::Time;
@@ -364,7 +365,7 @@ impl<H: Handler> Driver for Runtime<H> {
             handler.on_close(&mut cx, id, &closed);
         }
         if let Some(session) = io.session(id) {
-            session.met = Met::Closed;
+            session.met = if mutant("tell the end twice") { met } else { Met::Closed };
             self.shared.services.release(session.service);
         }
     }

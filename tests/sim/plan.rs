@@ -25,8 +25,10 @@ pub(crate) struct Plan {
     /// When another thread posts something.
     pub(crate) posts: Vec<Duration>,
     pub(crate) ending: Ending,
-    /// Where nothing is disturbed everybody hears all that is sent to them.
+    /// Where nothing gets lost everybody hears all that is sent to them, and nobody is cut off.
     pub(crate) all_is_heard: bool,
+    /// How a connection has to end where nothing is disturbed.
+    pub(crate) end: Option<&'static str>,
     /// Descriptors our side may have open.
     pub(crate) descriptors: usize,
     /// Bytes that the kernel keeps of one direction of a stream.
@@ -82,6 +84,7 @@ impl Plan {
             posts: Vec::new(),
             ending: Ending::CloseAll,
             all_is_heard: false,
+            end: None,
             descriptors: 64,
             buffer: 32 * 1024,
         }
@@ -123,6 +126,11 @@ impl Plan {
         change(&mut self);
         self.places.max_queue = self.config.settings.max_queue;
         self
+    }
+
+    /// What the handler is told of one of the connections, where nothing is disturbed.
+    pub(crate) fn ends(self, end: &'static str) -> Self {
+        self.with(|plan| plan.end = Some(end))
     }
 
     /// Agrees to compression and offers it.

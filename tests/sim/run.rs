@@ -82,7 +82,8 @@ struct Theatre {
     seen: Option<Progress>,
     /// The loop cannot be polled any more, which ends everything.
     broken: bool,
-    is_undisturbed: bool,
+    /// Nothing can get lost.
+    is_gentle: bool,
     /// Calls until the faults stopped.
     calls: Calls,
 }
@@ -155,7 +156,7 @@ impl Theatre {
             idle_turns: 0,
             seen: None,
             broken: false,
-            is_undisturbed: matches!(disturbance, Disturbance::None),
+            is_gentle: fault.is_none() && faults.only_gentle,
             calls: Calls::default(),
         };
         theatre.open();
@@ -474,7 +475,7 @@ impl Theatre {
         for cast in &self.actors {
             let Some(entry) = cast.actor.tag().and_then(|tag| player.book.of_tag(tag)) else { continue };
             check_connection(&cast.actor, entry);
-            if self.plan.all_is_heard && self.is_undisturbed {
+            if self.plan.all_is_heard && self.is_gentle {
                 assert_eq!(cast.actor.heard(), entry.sent, "{:?} has not heard all", cast.actor.tag());
                 assert_ne!(cast.actor.fate, Some(Fate::Broken), "{:?} was cut off", cast.actor.tag());
             }

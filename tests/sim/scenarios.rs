@@ -83,7 +83,8 @@ fn serving() -> Vec<Plan> {
         }),
         echo("a held request is forgotten")
             .visitor(hello())
-            .with(|plan| plan.manner.request = OnRequest::Forget),
+            .with(|plan| plan.manner.request = OnRequest::Forget)
+            .ends("opening handshake took too long"),
         echo("a held request is given up").visitor(vec![Step::Greet, wait(50), Step::Reset]).with(|plan| {
             plan.manner.request = OnRequest::Hold(Duration::from_millis(200), Verdict::Accept);
         }),
@@ -176,9 +177,13 @@ fn leaving() -> Vec<Plan> {
             .with(|plan| plan.manner.message = vec![Act::Close]),
         echo("we close and nobody answers")
             .visitor([hello(), vec![Step::DropManners, say(0, 5), wait(5_000)]].concat())
-            .with(|plan| plan.manner.message = vec![Act::Close]),
+            .with(|plan| plan.manner.message = vec![Act::Close])
+            .ends("did not answer our close in time"),
         echo("the peer half-closes without a word")
             .visitor([hello(), vec![say(0, 5), heard(1), Step::ShutWrite, ended()]].concat()),
+        echo("the peer half-closes right behind a message")
+            .visitor([hello(), vec![say(0, 5), Step::ShutWrite, ended()]].concat())
+            .ends("the peer ended the stream"),
         echo("the peer vanishes").visitor([hello(), vec![say(0, 5), heard(1), Step::Leave]].concat()),
         echo("the peer resets in the middle of a message")
             .visitor([hello(), vec![say(0, 5), heard(1), say(1, 900), Step::CutAt(400)]].concat()),
@@ -188,7 +193,7 @@ fn leaving() -> Vec<Plan> {
                 [
                     vec![Step::ReadAt(Pace::drip(500, 20))],
                     hello(),
-                    vec![say(0, 5), wait(60), Step::Babble(vec![b'x'; 9_000]), ended()],
+                    vec![say(0, 5), Step::Babble(vec![b'x'; 9_000]), ended()],
                 ]
                 .concat(),
             )
@@ -241,14 +246,16 @@ fn waiting() -> Vec<Plan> {
             Step::Until(Until::Ended),
         ]),
         echo("a silent peer is pinged and cut")
-            .visitor([hello(), vec![Step::DropManners, wait(9_000)]].concat()),
+            .visitor([hello(), vec![Step::DropManners, wait(9_000)]].concat())
+            .ends("silent for too long"),
         echo("a silent peer that lives").visitor([hello(), vec![wait(9_000)], goodbye()].concat()),
         echo("a lifetime ends").visitor([hello(), vec![wait(4_000)]].concat()).with(|plan| {
             plan.config.timeouts.lifetime = Some(Duration::from_secs(3));
         }),
         echo("a peer that never reads")
             .visitor([hello(), vec![Step::ReadAt(Pace::NEVER), wait(6_000)]].concat())
-            .with(|plan| plan.manner.open = vec![Act::Pour(40, 4_000)]),
+            .with(|plan| plan.manner.open = vec![Act::Pour(40, 4_000)])
+            .ends("took nothing for too long"),
         echo("a slow reader gets all of it")
             .visitor(
                 [vec![Step::ReadAt(Pace::drip(3_000, 20))], visit([Step::Until(Until::Heard(40))])].concat(),
@@ -335,7 +342,8 @@ fn calling() -> Vec<Plan> {
         echo("a client over a unix socket").calling("ws+unix:@host:/", "unix:@host", Part::Server, serve()),
         echo("a client by name, the first address dead")
             .calling("ws://host.example:80/", "10.0.0.2:80", Part::Server, serve())
-            .with(names),
+            .with(names)
+            .ends("closed by the peer (1000)"),
         echo("a client of a host that has no address").calling(
             "ws://nowhere.example:80/",
             "10.0.0.2:80",
