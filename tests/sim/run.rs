@@ -475,6 +475,10 @@ impl Theatre {
         for cast in &self.actors {
             let Some(entry) = cast.actor.tag().and_then(|tag| player.book.of_tag(tag)) else { continue };
             check_connection(&cast.actor, entry);
+            // Whose time is over is sent a close, and what it says after that is dropped.
+            if self.plan.config.timeouts.lifetime.is_none() {
+                check_last_words(&cast.actor, entry);
+            }
             if self.plan.all_is_heard && self.is_gentle {
                 assert_eq!(cast.actor.heard(), entry.sent, "{:?} has not heard all", cast.actor.tag());
                 assert_ne!(cast.actor.fate, Some(Fate::Broken), "{:?} was cut off", cast.actor.tag());
@@ -556,6 +560,11 @@ fn check_connection(actor: &Actor, entry: &Entry) {
             end.text
         );
     }
+}
+
+/// Who left in good order was heard to the end.
+fn check_last_words(actor: &Actor, entry: &Entry) {
+    let Some(end) = &entry.end else { return };
     if end.how == How::ByPeer
         && entry.was_open
         && !entry.left
@@ -563,7 +572,7 @@ fn check_connection(actor: &Actor, entry: &Entry) {
         && !actor.lost
         && actor.is_silent()
     {
-        assert_eq!(entry.received, actor.spoken, "{tag:?} left, and not all it had said was delivered");
+        assert_eq!(entry.received, actor.spoken, "{:?} left, and not all it said was delivered", actor.tag());
     }
 }
 

@@ -14,20 +14,22 @@ pub(crate) fn all() -> Vec<Plan> {
         .concat()
 }
 
-/// All of them, in a roomy world and in a narrow one: where little fits into the kernel and into our queues, there are more
-/// calls, and more of them do only a part.
+/// All of them, in a roomy world and in two narrow ones: where little fits into the kernel and into our queues, there are
+/// more calls, and more of them do only a part.
 pub(crate) fn in_all_sizes() -> Vec<Plan> {
-    let narrow = |mut plan: Plan| {
-        plan.name.push_str(", narrow");
-        plan.buffer = plan.buffer.min(1_000);
-        let settings = &mut plan.config.settings;
-        settings.high_water = settings.high_water.min(500);
-        settings.low_water = settings.low_water.min(100);
-        settings.landing_budget = settings.landing_budget.min(600);
-        plan.all_is_heard = false;
-        plan
-    };
-    all().into_iter().flat_map(|plan| [plan.clone(), narrow(plan)]).collect()
+    let sizes = |plan: Plan| [plan.clone(), narrow(plan.clone(), 1_000), narrow(plan, 300)];
+    all().into_iter().flat_map(sizes).collect()
+}
+
+fn narrow(mut plan: Plan, room: usize) -> Plan {
+    plan.name = format!("{}, {room} bytes", plan.name);
+    plan.buffer = plan.buffer.min(room);
+    let settings = &mut plan.config.settings;
+    settings.high_water = settings.high_water.min(room / 2);
+    settings.low_water = settings.low_water.min(room / 10);
+    settings.landing_budget = settings.landing_budget.min(room);
+    plan.all_is_heard = false;
+    plan
 }
 
 /// The opening handshake, in every way it can go.
