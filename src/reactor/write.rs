@@ -39,7 +39,11 @@ pub(super) fn flush<P, S: System + ?Sized>(
     let taken = match answer {
         Ok(taken) => taken.min(offered),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        Err(error) => return core.kill(key, Cause::Lost(error), Cut::Reset),
+        Err(error) => {
+            // What is lost is counted, so that the end tells of it.
+            core.enqueue(key, staged, head, payload, 0);
+            return core.kill(key, Cause::Lost(error), Cut::Reset);
+        }
     };
     // What was not offered says nothing about the kernel: no event would follow.
     if taken < offered {

@@ -61,6 +61,15 @@ fn scenarios_lose_nothing_to_lateness() {
 }
 
 #[test]
+fn what_a_failed_send_lost_is_counted() {
+    let plans = scenarios::all().into_iter().filter(|plan| plan.name.ends_with("at once over a unix socket"));
+    for (plan, nth) in plans.flat_map(|plan| (1..9).map(move |nth| (plan.clone(), nth))) {
+        let fault = FaultPlan::at(Some(CallKind::Send), nth, Outcome::NoBuffers);
+        run(&plan, Tape::calm(), Disturbance::One(fault));
+    }
+}
+
+#[test]
 fn faults_at_every_call_of_every_scenario() {
     if let Ok(point) = std::env::var("GNEZDO_SIM_POINT") {
         return one(&point);

@@ -529,6 +529,9 @@ fn regressions() -> Vec<Plan> {
                 plan.manner.request = OnRequest::Forget;
                 plan.manner.open = vec![Act::Decide(Verdict::Accept)];
             }),
+        // The echo that a failed send lost was not counted as unsent; only a Unix-domain peer cannot tell.
+        echo("a message and a close at once over a unix socket")
+            .unix_visitor([hello(), vec![say(0, 112)], goodbye()].concat()),
         // The close frame of the first went to the second, in front of its ping.
         echo("aborted, then closed, and another is pinged")
             .visitor([hello(), vec![wait(20), say(0, 5), Step::Until(Until::Ended)]].concat())
