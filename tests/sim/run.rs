@@ -216,7 +216,7 @@ impl Theatre {
     }
 
     fn turn(&mut self, wait: Duration) {
-        if self.broken {
+        if self.is_over() {
             return;
         }
         let before = self.now();
