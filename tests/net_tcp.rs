@@ -46,8 +46,13 @@ fn port_zero_reports_the_port_taken() {
 #[test]
 fn an_ipv6_listener_leaves_the_ipv4_port_free() {
     let mut system = OsSystem::new().unwrap();
-    let (_, addr) = listen(&mut system, "[::]:0");
-    listen(&mut system, &format!("0.0.0.0:{}", addr.as_tcp().unwrap().port()));
+    // Another program may hold one port or another.
+    let is_free = (0..20).any(|_| {
+        let (_, addr) = listen(&mut system, "[::]:0");
+        let same = format!("0.0.0.0:{}", addr.as_tcp().unwrap().port()).parse().unwrap();
+        system.listen(&same, &ListenOptions::default()).is_ok()
+    });
+    assert!(is_free);
 }
 
 #[test]
