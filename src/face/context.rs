@@ -337,7 +337,7 @@ impl<H: Handler> Context<'_, H> {
     ///
     /// # Errors
     ///
-    /// An [`Error`] that names the address and the cure.
+    /// An [`Error`](crate::Error) that names the address and the cure.
     pub fn listen(&mut self, addr: &Addr, listen: &Listen) -> Result<Listening> {
         let service = self.shared.services.enter(&listen.serve)?;
         match self.io.listen(addr, &listen.options) {
