@@ -382,7 +382,8 @@ fn with_sent(config: Config, length: usize) -> bool {
     true
 }
 
-/// Peers that do not read, each with so many bytes waiting for it; the server has made its turn after the last.
+/// Peers that do not read, each with so many bytes waiting for it; the server has made its turn after the last. Behind
+/// them comes one for which nothing waits.
 fn queues_of(config: Config, wanted: &[usize]) -> (Server, Vec<Client>) {
     let (sender, filled) = mpsc::channel();
     let owned = wanted.to_vec();
@@ -405,6 +406,7 @@ fn queues_of(config: Config, wanted: &[usize]) -> (Server, Vec<Client>) {
     // An answer is the work of a later turn.
     witness.send(b"!");
     witness.bytes(1);
+    clients.push(witness);
     (server, clients)
 }
 
