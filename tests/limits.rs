@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use gnezdo::net::NetError;
 use gnezdo::ws::{CloseCode, DeflateConfig};
 use gnezdo::{
     Closed, Config, ConnId, Connect, ConnectError, Context, Handler, Listen, Message, PostError, Reactor,
@@ -472,7 +473,10 @@ fn with_calls(config: Config, count: usize) -> bool {
     assert!(outcomes.iter().all(Result::is_ok));
     match last {
         Ok(_) => true,
-        Err(ConnectError::Net { .. }) => false,
+        Err(ConnectError::Net { source, .. }) => {
+            assert!(matches!(*source, NetError::TooMany { limit: 3 }), "{source}");
+            false
+        }
         Err(error) => panic!("{error}"),
     }
 }

@@ -142,6 +142,12 @@ pub enum NetError {
         /// What the system said.
         source: io::Error,
     },
+    /// The loop holds as many connections as it may.
+    #[error("{limit} connections are open, and no more are allowed: close some, or raise `max_connections`")]
+    TooMany {
+        /// How many that is.
+        limit: usize,
+    },
     /// A host name led to no address.
     #[error("the host name cannot be resolved ({source}): check its spelling and the name server")]
     Unresolved {

@@ -221,6 +221,15 @@ impl<P> Connection<P> {
         }
     }
 
+    /// The kernel had no bytes and no end of stream for us.
+    pub(super) fn found_nothing(&mut self) {
+        if !mutant("spin on would-block") {
+            self.flags.clear(Flags::READABLE);
+        }
+        // An end that was there would have been read: it was told of another socket, lost in a race of addresses.
+        self.flags.clear(Flags::HALF_CLOSED);
+    }
+
     /// Counts bytes that were thrown away; answers how many that makes.
     pub(super) fn discard(&mut self, count: usize) -> usize {
         let backlog = self.backlog();

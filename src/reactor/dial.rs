@@ -44,12 +44,14 @@ pub(super) fn start<P>(
     options: ConnectOptions,
     session: P,
 ) -> Result<ConnId, NetError> {
-    let full = || NetError::Start { source: io::ErrorKind::QuotaExceeded.into() };
-    if core.connections.len() >= core.settings.max_connections {
-        return Err(full());
+    let limit = core.settings.max_connections;
+    if core.connections.len() >= limit {
+        return Err(NetError::TooMany { limit });
     }
-    let key =
-        core.connections.insert(Connection::dialling(session, Dial::new(options))).map_err(|_| full())?;
+    let key = core
+        .connections
+        .insert(Connection::dialling(session, Dial::new(options)))
+        .map_err(|_| NetError::TooMany { limit })?;
     let outcome = match destination {
         Destination::Addr(addr) => {
             go(core, system, key, vec![addr.clone()]);
@@ -212,7 +214,7 @@ fn attempt_now<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: K
 /// The first that stands is the connection; the others are dropped.
 ///
 /// A server may have said its last word already. No second event tells of that, so `known` must not be forgotten. Said of
-/// the winner though it was a loser's, it costs a receive that finds nothing.
+/// the winner though it was a loser's, it is taken back by the first receive that finds nothing.
 fn win<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key, winner: SocketId, known: Flags) {
     let Some(connection) = core.connections.get_mut(key) else { return };
     if let Some(mut dial) = connection.backlog().dial.take() {

@@ -138,9 +138,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
                 Some(count.min(asked))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if !mutant("spin on would-block") {
-                    connection.flags.clear(Flags::READABLE);
-                }
+                connection.found_nothing();
                 None
             }
             Err(error) => {
@@ -179,10 +177,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
                 }
                 Cut::Reset
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                connection.flags.clear(Flags::READABLE);
-                return;
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return connection.found_nothing(),
             Err(_) => Cut::Clean,
         };
         self.core.kill(key, Cause::Finished, cut);
