@@ -103,21 +103,27 @@ impl Deadline {
     }
 
     fn ends_what_takes_too_long(&self) {
+        // Others use this machine too, but not all the time.
+        let in_time = (0..10).map(|_| self.cuts_the_first_after()).any(|least| least <= SPAN + GRANULARITY);
+        assert!(in_time, "all were cut late, in each of ten runs");
+    }
+
+    /// How long the first of them lasted, each of which was cut, and none early.
+    fn cuts_the_first_after(&self) -> Duration {
         let (server, clients, lasted) = self.run(Some(SPAN));
         eventually("all of them are cut", || server.closed() == CLIENTS);
-        let lasted = lasted.lock().unwrap();
         assert_eq!(server.reasons(), vec![self.reason; CLIENTS]);
-        let (least, most) = (lasted.iter().min().unwrap(), lasted.iter().max().unwrap());
-        assert!(*least >= SPAN, "cut after {least:?}, which is early");
-        // Others use this machine too, but not all the time.
-        assert!(*least <= SPAN + GRANULARITY, "none was cut before {least:?}, the last after {most:?}");
-        drop(clients);
+        drop((server, clients));
+        let least = *lasted.lock().unwrap().iter().min().unwrap();
+        assert!(least >= SPAN, "cut after {least:?}, which is early");
+        least
     }
 
     fn ends_nothing_where_it_is_off(&self) {
         let (server, clients, _) = self.run(None);
+        eventually("all of them are there", || server.opened() == CLIENTS);
         std::thread::sleep(2 * SPAN);
-        assert_eq!((server.opened(), server.closed()), (CLIENTS, 0), "{:?}", server.reasons());
+        assert_eq!(server.closed(), 0, "{:?}", server.reasons());
         server.expect_idle();
         drop(clients);
     }
@@ -202,7 +208,7 @@ fn opening_can_be_set_and_switched_off() {
         let mut clients = [Client::silent(&server), Client::silent(&server)];
         clients[1].send(b"GET / HTTP/1.1\r\nHost: ");
         while began.elapsed() < SPAN / 2 {
-            clients[1].send(b"x");
+            let _ = clients[1].try_send(b"x");
             std::thread::sleep(SPAN / 10);
         }
         if span == SPAN {
@@ -294,6 +300,14 @@ impl World {
         }
     }
 
+    /// All who talk do, and the next poll finds it.
+    fn talk(&mut self) {
+        for client in &mut self.talking {
+            client.text("here");
+        }
+        self.clock.await_input_of(TALKING);
+    }
+
     /// Everybody who talked is served, and only those who did not are cut.
     fn expect_the_silent_ones_cut(mut self) {
         self.turn_until(|(_, closed)| closed >= SILENT);
@@ -314,9 +328,7 @@ impl World {
 #[test]
 fn who_talked_while_no_turn_was_run_is_not_idle() {
     let mut world = World::new(usize::MAX);
-    for client in &mut world.talking {
-        client.text("here");
-    }
+    world.talk();
     world.clock.jump(2 * MINUTE);
     assert_eq!(world.reactor.next_wait(), Some(Duration::ZERO));
     world.expect_the_silent_ones_cut();
@@ -326,9 +338,7 @@ fn who_talked_while_no_turn_was_run_is_not_idle() {
 #[test]
 fn who_talked_is_not_idle_because_others_talked_as_well() {
     let mut world = World::new(3);
-    for client in &mut world.talking {
-        client.text("here");
-    }
+    world.talk();
     world.clock.jump(2 * MINUTE);
     world.expect_the_silent_ones_cut();
 }
@@ -342,10 +352,13 @@ fn who_talked_after_the_poll_and_before_the_clock_was_read_is_not_idle() {
         for client in &mut talking[..seen_before] {
             client.text("here");
         }
+        world.clock.await_input_of(seen_before);
+        let clock = world.clock.clone();
         let returned = world.clock.jump_after_poll(2 * MINUTE, move || {
             for client in &mut talking[seen_before..] {
                 client.text("here");
             }
+            clock.await_input_of(TALKING - seen_before);
             talking
         });
         world.reactor.turn(Some(Duration::ZERO)).unwrap();
@@ -361,9 +374,7 @@ fn a_storm_does_not_hide_the_silent_ones() {
     world.clock.jump(2 * MINUTE);
     let began = Instant::now();
     while world.reactor.handler().watch.closed.load(Ordering::SeqCst) < SILENT {
-        for client in &mut world.talking {
-            client.text("here");
-        }
+        world.talk();
         world.reactor.turn(Some(Duration::ZERO)).unwrap();
         assert!(began.elapsed() < PATIENCE, "the silent ones are still there");
     }

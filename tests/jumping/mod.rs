@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gnezdo::Addr;
 use gnezdo::net::{
@@ -14,6 +14,9 @@ use gnezdo::net::{
     Resolved, SocketId, System, Waker,
 };
 use gnezdo::time::Time;
+
+/// Longer than anything here takes, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Real sockets, and a clock ahead of the real one.
 pub(crate) struct Jumping {
@@ -32,11 +35,18 @@ pub(crate) struct Clock {
     ahead: Rc<Cell<Duration>>,
     /// What happens after the next poll.
     interlude: Rc<RefCell<Option<Act>>>,
+    /// How many sockets with input the next poll waits for.
+    awaited: Rc<Cell<usize>>,
 }
 
 impl Clock {
     pub(crate) fn jump(&self, span: Duration) {
         self.ahead.set(self.ahead.get() + span);
+    }
+
+    /// The next poll finds so many sockets with input, which was sent before: a busy kernel may not have moved it on yet.
+    pub(crate) fn await_input_of(&self, sockets: usize) {
+        self.awaited.set(sockets);
     }
 
     /// When the next poll is over and before the clock is read, `act` happens and so much time passes. What `act` gave
@@ -63,6 +73,18 @@ impl Jumping {
         (Self { system, clock: clock.clone(), events_at_once, left: Vec::new() }, clock)
     }
 
+    /// Puts what the real poll answers with behind what is left.
+    fn gather_all(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let mut fresh = Vec::new();
+        self.system.poll(&mut fresh, timeout)?;
+        fresh.into_iter().for_each(|event| self.gather(event));
+        Ok(())
+    }
+
+    fn with_input(&self) -> usize {
+        self.left.iter().filter(|event| event.readiness.is_readable()).count()
+    }
+
     /// As the kernel does: a socket waits in line once, and the first comes first.
     fn gather(&mut self, event: Event) {
         match self.left.iter_mut().find(|earlier| earlier.key == event.key) {
@@ -75,10 +97,11 @@ impl Jumping {
 impl System for Jumping {
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = if self.left.is_empty() { timeout } else { Some(Duration::ZERO) };
-        let mut fresh = Vec::new();
-        self.system.poll(&mut fresh, timeout)?;
-        for event in fresh {
-            self.gather(event);
+        self.gather_all(timeout)?;
+        let (began, awaited) = (Instant::now(), self.clock.awaited.take());
+        while self.with_input() < awaited {
+            assert!(began.elapsed() < PATIENCE, "input of {} sockets, not of {awaited}", self.with_input());
+            self.gather_all(Some(PATIENCE))?;
         }
         events.extend(self.left.drain(..self.left.len().min(self.events_at_once)));
         if let Some(act) = self.clock.interlude.borrow_mut().take() {
