@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use gnezdo::net::{AcceptError, CloseHow, ConnectOptions, ListenOptions, NetError, OsSystem, System};
-use net_support::{Directory, PATIENCE, Process, accept, child_argument, connect, unix};
+use net_support::{Directory, PATIENCE, Process, accept, child_argument, connect, signal, unix};
 
 /// The open descriptors, without the one that reads their directory.
 fn descriptors() -> BTreeSet<u32> {
@@ -130,10 +131,18 @@ fn child_polls() {
 fn a_signal_is_an_empty_batch_and_no_error() {
     let mut child = Process::start("child_polls", Path::new("-"), "true");
     child.line("child polls");
-    std::thread::sleep(Duration::from_millis(200));
-    child.signal("STOP");
-    std::thread::sleep(Duration::from_millis(50));
-    child.signal("CONT");
-    assert_eq!(child.line("child polled "), "0 true");
+    let (process, (told, polls)) = (child.id(), mpsc::channel::<()>());
+    std::thread::scope(|scope| {
+        // Again and again: the first may come before the child waits.
+        scope.spawn(move || {
+            while polls.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
+                signal(process, "STOP");
+                std::thread::sleep(Duration::from_millis(50));
+                signal(process, "CONT");
+            }
+        });
+        assert_eq!(child.line("child polled "), "0 true");
+        drop(told);
+    });
     child.finish();
 }

@@ -5,7 +5,7 @@
 mod net_support;
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use gnezdo::net::{
@@ -13,6 +13,7 @@ use gnezdo::net::{
     Peer, Readiness, SocketId, System,
 };
 use net_support::{PATIENCE, accept, connect, wait_for};
+use socket2::{Domain, Socket, Type};
 
 /// The answer for a closed descriptor, everywhere.
 const EBADF: i32 = 9;
@@ -267,9 +268,10 @@ fn a_connection_on_its_way_is_neither_there_nor_failed() {
 #[test]
 fn a_refused_connection_says_that_nobody_listens() {
     let mut system = OsSystem::new().unwrap();
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = Addr::from(gone.local_addr().unwrap());
-    drop(gone);
+    // A port that is taken, and on which nobody listens.
+    let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let addr = Addr::from(held.local_addr().unwrap().as_socket().unwrap());
     let error = match system.connect(&addr, &ConnectOptions::default()) {
         Err(error) => error,
         Ok(Connecting::InProgress(socket)) => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use gnezdo::Config;
 use socket2::{Domain, Socket, Type};
 
-use super::caller::{Caller, Told};
+use super::caller::{Caller, PATIENCE, Told};
 use super::fake::{KINDS, Kind, Listening};
 use super::ledger::Ledger;
 
@@ -85,7 +85,8 @@ fn a_unix_socket_that_is_not_there_is_named() {
 #[test]
 fn a_name_that_leads_nowhere_is_named() {
     let mut ledger = Ledger::open();
-    let mut caller = Caller::new(Config::default());
+    // A resolver that is asked in vain may take its time.
+    let mut caller = Caller::giving_up_after(PATIENCE);
     ledger.count();
     let id = caller.call("ws://does-not-exist.invalid/chat");
     let ended = caller.ended(id);

@@ -14,7 +14,7 @@ use gnezdo::net::{
 };
 
 /// Longer than anything here takes, on a busy machine too.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The variable that tells a test of this binary that it runs as a child, and with what.
 pub(crate) const CHILD: &str = "GNEZDO_NET_CHILD";
@@ -133,11 +133,19 @@ impl Process {
         assert!(self.child.wait().unwrap().success());
     }
 
-    /// Sends a signal by name.
-    pub(crate) fn signal(&self, name: &str) {
-        let number = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &number]).status().unwrap().success());
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.id(), name);
+    }
+}
+
+/// Sends a signal by name.
+pub(crate) fn signal(process: u32, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap();
+    assert!(status.success());
 }
 
 impl Drop for Process {
