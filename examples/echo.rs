@@ -25,6 +25,8 @@ usage: echo [OPTIONS] [ADDR…]
   --opening-timeout SECONDS
                           cut peers whose handshake takes so long (default 10)
   --stall-timeout SECONDS cut peers that read nothing for so long (default 30)
+  --busy-poll MICROSECONDS
+                          stay awake for so long after each event (default 0)
   --no-deflate            do not agree to compression
   --help                  this text
 
@@ -95,6 +97,9 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Box<dyn Error>> 
             }
             Long("opening-timeout") => config.timeouts.opening = seconds(&mut parser)?,
             Long("stall-timeout") => config.settings.stall_timeout = seconds(&mut parser)?,
+            Long("busy-poll") => {
+                config.settings.busy_poll = Duration::from_micros(parser.value()?.parse()?);
+            }
             Long("no-deflate") => config.websocket.deflate = None,
             Value(addr) => addrs.push(addr.parse()?),
             other => return Err(other.unexpected().into()),

@@ -7,7 +7,7 @@ mod jumping;
 mod rules;
 
 use std::collections::HashMap;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -380,3 +380,31 @@ fn a_storm_does_not_hide_the_silent_ones() {
     }
     assert_eq!(*world.reactor.handler().watch.reasons.lock().unwrap(), ["TimedOut(Idle)"; SILENT]);
 }
+
+// Asleep and awake.
+
+/// R32: `busy_poll` has a turn look and come back for as long as it says, and no longer.
+#[test]
+fn a_loop_that_stays_awake_only_looks_until_its_time_is_over() {
+    let (system, clock) = Jumping::new(usize::MAX);
+    let mut config = Config::default();
+    config.settings.busy_poll = AGE;
+    config.timeouts.opening = Duration::MAX;
+    let mut reactor = Reactor::with_system(Scripted::default(), config, system).unwrap();
+    let listening = reactor.listen(&loopback()).unwrap();
+    let _client = TcpStream::connect(listening.addr.as_tcp().unwrap()).unwrap();
+    let began = Instant::now();
+    // It is accepted, may be written to, and says nothing.
+    for _ in 0..10 {
+        reactor.turn(Some(PATIENCE)).unwrap();
+    }
+    assert!(began.elapsed() < PATIENCE, "it slept");
+    clock.jump(AGE);
+    let nap = Duration::from_millis(20);
+    let began = Instant::now();
+    reactor.turn(Some(nap)).unwrap();
+    assert!(began.elapsed() >= nap, "it is awake after its time");
+}
+
+/// Longer than any test.
+const AGE: Duration = Duration::from_secs(3600);

@@ -110,7 +110,7 @@ fn timeout_defaults(timeouts: &Timeouts) -> [Default; 6] {
     ]
 }
 
-fn settings_defaults(settings: &Settings) -> [Default; 14] {
+fn settings_defaults(settings: &Settings) -> [Default; 15] {
     let Settings {
         max_connections,
         accept_budget,
@@ -126,6 +126,7 @@ fn settings_defaults(settings: &Settings) -> [Default; 14] {
         linger_timeout,
         linger_bytes,
         accept_retry,
+        busy_poll,
     } = settings.clone();
     [
         ("settings.max_connections", number(max_connections)),
@@ -142,18 +143,21 @@ fn settings_defaults(settings: &Settings) -> [Default; 14] {
         ("settings.linger_timeout", span(linger_timeout)),
         ("settings.linger_bytes", number(linger_bytes)),
         ("settings.accept_retry", span(accept_retry)),
+        ("settings.busy_poll", span(busy_poll)),
     ]
 }
 
-fn listen_defaults() -> [Default; 4] {
+fn listen_defaults() -> [Default; 5] {
     let ListenOptions { backlog, stream, reuse_address: _, reuse_port: _, only_v6: _, unix_mode: _ } =
         ListenOptions::default();
-    let StreamOptions { receive_buffer, send_buffer, user_timeout, nodelay: _, keepalive: _ } = stream;
+    let StreamOptions { receive_buffer, send_buffer, user_timeout, busy_poll, nodelay: _, keepalive: _ } =
+        stream;
     [
         ("listen.backlog", number(backlog)),
         ("listen.stream.receive_buffer", or_none(receive_buffer, number)),
         ("listen.stream.send_buffer", or_none(send_buffer, number)),
         ("listen.stream.user_timeout", or_none(user_timeout, span)),
+        ("listen.stream.busy_poll", or_none(busy_poll, span)),
     ]
 }
 

@@ -16,6 +16,8 @@ usage: load [OPTIONS] URL   (ws://127.0.0.1:9001/ or ws+unix:/run/echo.sock:/)
   --in-flight N     messages under way on each connection (default 1)
   --rate N          so many messages per second in all, however slow the echo is, and not the next one for each echo;
                     the last millisecond before a message is due is spun away
+  --busy-poll MICROSECONDS
+                    stay awake for so long after each echo (default 0)
   --warm-up SECONDS (default 1)
   --seconds SECONDS (default 5)
   --json            one line of JSON
@@ -38,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) in_flight: usize,
     /// Messages per second in all; `None` for a closed loop.
     pub(crate) rate: Option<f64>,
+    pub(crate) busy_poll: Duration,
     pub(crate) warm_up: Duration,
     pub(crate) duration: Duration,
     pub(crate) output: Output,
@@ -70,6 +73,7 @@ impl Options {
         config.settings.high_water = config.settings.max_queue;
         config.timeouts.idle = None;
         config.timeouts.ping = None;
+        config.settings.busy_poll = self.busy_poll;
         config
     }
 }
@@ -87,6 +91,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Box<d
             Long("utf8") => options.content = Content::Utf8,
             Long("in-flight") => options.in_flight = parser.value()?.parse()?,
             Long("rate") => options.rate = Some(parser.value()?.parse()?),
+            Long("busy-poll") => options.busy_poll = Duration::from_micros(parser.value()?.parse()?),
             Long("warm-up") => options.warm_up = Duration::try_from_secs_f64(parser.value()?.parse()?)?,
             Long("seconds") => options.duration = Duration::try_from_secs_f64(parser.value()?.parse()?)?,
             Long("json") => options.output = Output::Json,
@@ -109,6 +114,7 @@ fn defaults() -> Result<Options, Box<dyn Error>> {
         content: Content::Binary,
         in_flight: 1,
         rate: None,
+        busy_poll: Duration::ZERO,
         warm_up: Duration::from_secs(1),
         duration: Duration::from_secs(5),
         output: Output::Human,

@@ -105,7 +105,8 @@ impl<H: Handler, S: System> Reactor<H, S> {
     }
 
     /// Runs one turn: waits for an event or a deadline, but no longer than `max_wait` (zero: looks and comes back;
-    /// `None`: as long as it takes).
+    /// `None`: as long as it takes). While [`Settings::busy_poll`](crate::Settings::busy_poll) has it stay awake it only
+    /// looks.
     ///
     /// # Errors
     ///

@@ -68,6 +68,11 @@ pub struct StreamOptions {
     /// `None`: about 15 minutes. Set it to the idle timeout, so that a vanished peer is noticed as soon while there is
     /// something to send as while there is not.
     pub user_timeout: Option<Duration>,
+    /// TCP: how long a receive or a poll that finds nothing looks into the network card's own queue, in whole microseconds
+    /// (`SO_BUSY_POLL`; Linux, nothing elsewhere). Default `None`: `net.core.busy_read` says. It saves the interrupt, not
+    /// the sleep, for which see [`Settings::busy_poll`](crate::Settings::busy_poll); it does nothing for loopback, costs
+    /// the core, and to raise it takes `CAP_NET_ADMIN`.
+    pub busy_poll: Option<Duration>,
 }
 
 impl Default for StreamOptions {
@@ -78,6 +83,7 @@ impl Default for StreamOptions {
             send_buffer: None,
             keepalive: None,
             user_timeout: None,
+            busy_poll: None,
         }
     }
 }

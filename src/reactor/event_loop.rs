@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::net::{Addr, CloseHow, Event, Key as Token, ListenOptions, NetError, Readiness, System, Waker};
+use crate::reactor::awake::Awake;
 use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::core::{Alarm, Core, Course, Cut, tick_of};
 use crate::reactor::dial;
@@ -30,6 +31,7 @@ pub struct EventLoop<D: Driver, S: System> {
     events: Vec<Event>,
     /// Polls in a row that did not answer with all that was ready.
     unseen: Option<Unseen>,
+    awake: Awake,
     woken: Arc<AtomicBool>,
     waker: Waker,
 }
@@ -65,10 +67,11 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     /// A loop over `system`, driven by `driver`. The settings are those that [`Settings::check`] accepted.
     pub fn new(driver: D, system: S, settings: Settings) -> Self {
         let buffer = vec![0; settings.receive_budget].into_boxed_slice();
+        let awake = Awake::new(settings.busy_poll, system.now());
         let core = Core::new(settings, system.now());
         let waker = system.waker();
         let (events, woken) = (Vec::new(), Arc::default());
-        Self { driver, system, core, buffer, events, unseen: None, woken, waker }
+        Self { driver, system, core, buffer, events, unseen: None, awake, woken, waker }
     }
 
     /// Opens a listener; answers its id and the address it really has.
@@ -139,7 +142,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         Ok(())
     }
 
-    /// Runs one turn; waits for an event or a deadline, but no longer than `max_wait`.
+    /// Runs one turn; waits for an event or a deadline, but no longer than `max_wait`, and not at all while
+    /// [`Settings::busy_poll`] has it stay awake.
     ///
     /// # Errors
     ///
@@ -161,6 +165,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         self.run_timers();
         let woken_again = std::mem::take(&mut self.core.woken);
         if self.woken.swap(false, Ordering::AcqRel) || woken_again {
+            self.awake.stir(self.core.now);
             self.driver.woken(&mut Io { core: &mut self.core, system: &mut self.system });
         }
         self.finish_turn();
@@ -193,6 +198,9 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             began = self.core.now;
             self.system.poll(&mut self.events, Some(Duration::ZERO))?;
         }
+        if !self.events.is_empty() {
+            self.awake.stir(self.core.now);
+        }
         self.note_seen(began);
         Ok(())
     }
@@ -209,7 +217,10 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         }
     }
 
-    fn wait(&self, now: Time, max_wait: Option<Duration>) -> Option<Duration> {
+    fn wait(&mut self, now: Time, max_wait: Option<Duration>) -> Option<Duration> {
+        if self.awake.stays(now) {
+            return Some(Duration::ZERO);
+        }
         let deadline = self.core.next_deadline().map(|at| at.since(now));
         deadline.into_iter().chain(max_wait).min()
     }

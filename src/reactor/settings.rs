@@ -40,6 +40,11 @@ pub struct Settings {
     /// How long a listener without descriptors waits before it tries again, where none was freed before (R26).
     /// Default 100 ms.
     pub accept_retry: Duration,
+    /// How long after the last event the loop goes on polling without sleeping: whatever comes within that time is met
+    /// without the microseconds that waking a thread takes, and the core has nothing else to do meanwhile. Default zero: it
+    /// sleeps at once. Some 50 µs where peers answer soon and a core is the loop's own; [`Duration::MAX`] never sleeps
+    /// once something has happened. Turns then come without events, and cost what an empty poll does.
+    pub busy_poll: Duration,
 }
 
 impl Default for Settings {
@@ -59,6 +64,7 @@ impl Default for Settings {
             linger_timeout: Duration::from_secs(2),
             linger_bytes: 64 * 1024,
             accept_retry: Duration::from_millis(100),
+            busy_poll: Duration::ZERO,
         }
     }
 }

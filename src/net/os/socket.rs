@@ -86,6 +86,9 @@ pub(super) fn set_up(socket: &Socket, options: &StreamOptions, is_unix: bool) ->
     if let Some(span) = options.user_timeout {
         set_user_timeout(socket, span).map_err(|error| ("set TCP_USER_TIMEOUT", error))?;
     }
+    if let Some(span) = options.busy_poll {
+        set_busy_poll(socket, span).map_err(|error| ("set SO_BUSY_POLL", error))?;
+    }
     Ok(())
 }
 
@@ -114,6 +117,17 @@ fn set_user_timeout(socket: &Socket, span: Duration) -> io::Result<()> {
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn set_user_timeout(_: &Socket, _: Duration) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn set_busy_poll(socket: &Socket, span: Duration) -> io::Result<()> {
+    let microseconds = i32::try_from(span.as_micros()).unwrap_or(i32::MAX);
+    socket.set_busy_poll(microseconds.unsigned_abs())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_busy_poll(_: &Socket, _: Duration) -> io::Result<()> {
     Ok(())
 }
 

@@ -32,6 +32,7 @@ fn accepted_and_connected_streams_have_the_options_asked_for() {
             probes: 5,
         }),
         user_timeout: Some(Duration::from_millis(1234)),
+        ..StreamOptions::default()
     };
     let mut system = OsSystem::new().unwrap();
     let listen_options = ListenOptions { stream: options.clone(), ..ListenOptions::default() };
@@ -52,6 +53,27 @@ fn accepted_and_connected_streams_have_the_options_asked_for() {
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_millis(1234)));
         assert!(socket.recv_buffer_size().unwrap() >= 16 * 1024);
         assert!((24 * 1024..=48 * 1024).contains(&socket.send_buffer_size().unwrap()));
+    }
+}
+
+/// An unprivileged process may not raise `SO_BUSY_POLL`, and every process may leave it as it is.
+#[cfg(target_os = "linux")]
+#[test]
+fn streams_poll_the_network_card_for_as_long_as_their_listener_was_told() {
+    let mut system = OsSystem::new().unwrap();
+    let may_raise = socket::tcp("127.0.0.1:0".parse().unwrap()).unwrap().set_busy_poll(49).is_ok();
+    for (span, expected) in [(Duration::from_micros(50), if may_raise { 50 } else { 0 }), (Duration::ZERO, 0)]
+    {
+        let stream = StreamOptions { busy_poll: Some(span), ..StreamOptions::default() };
+        let options = ListenOptions { stream, ..ListenOptions::default() };
+        let Ok((listener, addr)) = system.listen(&loopback(), &options) else {
+            assert!(!may_raise && !span.is_zero());
+            continue;
+        };
+        let _client = TcpStream::connect(addr.as_tcp().unwrap()).unwrap();
+        let server = accept(&mut system, listener);
+        let socket = system.stream(server).unwrap();
+        assert_eq!(socket.busy_poll().unwrap(), expected);
     }
 }
 
