@@ -1,5 +1,7 @@
 //! The masking transformation of RFC 6455 §5.3: an XOR with four bytes repeated. Knows nothing of frames.
 
+use fearless_simd::{Level, dispatch};
+
 /// The masking key of one frame (RFC 6455 §5.3), in the order in which it stands on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaskKey(pub [u8; 4]);
@@ -41,15 +43,20 @@ impl MaskKey {
 /// Masks or unmasks `bytes` in place (RFC 6455 §5.3: the same operation both ways).
 #[inline]
 pub fn mask(bytes: &mut [u8], key: MaskKey) {
-    if bytes.len() < ALIGNED_FROM {
-        return mask_words(bytes, key);
+    if bytes.len() < LONG {
+        mask_words(bytes, key);
+    } else if key != MaskKey::NONE {
+        mask_long(bytes, key);
     }
-    if key == MaskKey::NONE {
-        return;
-    }
+}
+
+/// With the widest vectors that the processor has, whatever this was built for.
+#[inline(never)]
+fn mask_long(bytes: &mut [u8], key: MaskKey) {
     let (front, aligned) = bytes.split_at_mut(to_cache_line(bytes));
     mask_words(front, key);
-    mask_words(aligned, key.rotated(front.len()));
+    let key = key.rotated(front.len());
+    dispatch!(Level::new(), _simd => mask_words(aligned, key));
 }
 
 /// Copies `source` over the front of `target`, masking on the way; stops at the shorter of the two.
@@ -59,11 +66,13 @@ pub(super) fn mask_copy(target: &mut [u8], source: &[u8], key: MaskKey) {
     let (front_target, target) = target.split_at_mut(front);
     let (front_source, source) = source.split_at(front);
     mask_copy_words(front_target, front_source, key);
-    mask_copy_words(target, source, key.rotated(front));
+    let key = key.rotated(front);
+    dispatch!(Level::new(), _simd => mask_copy_words(target, source, key));
 }
 
 /// Word by word: the compiler makes vectors of it.
-#[inline]
+#[expect(clippy::inline_always, reason = "it is to be compiled for each set of instructions")]
+#[inline(always)]
 fn mask_words(bytes: &mut [u8], key: MaskKey) {
     let wide = key.doubled();
     let (words, tail) = bytes.as_chunks_mut::<8>();
@@ -75,7 +84,8 @@ fn mask_words(bytes: &mut [u8], key: MaskKey) {
     }
 }
 
-#[inline]
+#[expect(clippy::inline_always, reason = "as above")]
+#[inline(always)]
 fn mask_copy_words(target: &mut [u8], source: &[u8], key: MaskKey) {
     let wide = key.doubled();
     let length = target.len().min(source.len());
@@ -96,8 +106,9 @@ fn to_cache_line(bytes: &[u8]) -> usize {
     bytes.as_ptr().align_offset(64).min(bytes.len())
 }
 
-/// Vectors that straddle cache lines cost a third more, which pays for a prologue from here on.
-const ALIGNED_FROM: usize = 512;
+/// Vectors that straddle cache lines cost a third more, which pays for a prologue from here on, and for a choice among
+/// instructions as well.
+const LONG: usize = 512;
 
 /// Appends `source` to `target`, masked: what a client does to a payload that it must not change.
 pub fn mask_into(target: &mut Vec<u8>, source: &[u8], key: MaskKey) {
