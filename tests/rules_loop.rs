@@ -1594,6 +1594,27 @@ fn the_next_deadline_is_told() {
     assert_eq!(reactor.with(|_, cx| cx.connections()), 1);
 }
 
+/// A message of which all is there needs one turn, although its beginning fills the loop's buffer.
+#[test]
+fn the_rest_of_something_large_comes_in_the_turn_of_its_beginning() {
+    let directory = Directory::new("rest");
+    let mut config = Config::default();
+    config.settings.receive_budget = 4 * KIB;
+    let mut reactor = Reactor::new(Scripted::echo(), config).unwrap();
+    // What is written to a Unix-domain socket is there at once.
+    let addr = reactor.listen(&directory.addr("socket")).unwrap().addr;
+    let mut client = Client::to(&addr);
+    client.send(&upgrade_request(&[]));
+    while reactor.handler().watch.opened.load(Ordering::SeqCst) == 0 {
+        reactor.turn(Some(PATIENCE)).unwrap();
+    }
+    client.expect_101();
+    let message = Dice::new(3).bytes(40 * KIB);
+    client.binary(&message);
+    reactor.turn(Some(PATIENCE)).unwrap();
+    client.expect_binary(&message);
+}
+
 /// The smallest budgets are slow, not wrong.
 #[test]
 fn the_smallest_budgets_work() {

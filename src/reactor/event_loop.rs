@@ -19,8 +19,9 @@ use crate::time::Time;
 /// One thread, one readiness loop, every socket.
 ///
 /// A turn is, in this order: poll; read the clock; mark what became ready; accept, up to a budget; visit ready
-/// connections, each for one receive; run timers that were due when the poll began; flush, one send per connection that was written to; tell the
-/// driver of the connections that ended, and free them.
+/// connections, each for one receive and, where that was the beginning of something large, one more for its rest; run
+/// timers that were due when the poll began; flush, one send per connection that was written to; tell the driver of the
+/// connections that ended, and free them.
 #[derive(Debug)]
 pub struct EventLoop<D: Driver, S: System> {
     pub(super) driver: D,

@@ -14,8 +14,8 @@ pub struct Settings {
     /// Most bytes received from a connection per turn, so that none starves the others (R24). 4 KiB to 16 MiB,
     /// default 128 KiB. Also the size of the loop's receive buffer.
     pub receive_budget: usize,
-    /// Most bytes received per turn straight into the buffer of a large message, which need no parsing. At least 1,
-    /// default 1 MiB.
+    /// Most bytes received from a connection per turn straight into the buffer of a large message, which need no parsing:
+    /// those behind the message's beginning come in the same turn. At least 1, default 1 MiB.
     pub landing_budget: usize,
     /// Most timers run per turn; the rest are run in the next. Default 1,024.
     pub timer_budget: usize,

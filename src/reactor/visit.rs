@@ -104,6 +104,20 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         if !left.is_empty() && !mutant("drop what the driver left") {
             self.core.carry(key, left);
         }
+        if count == self.buffer.len() {
+            self.receive_rest(key);
+        }
+    }
+
+    /// A full buffer may have been the beginning of something large. The rest of that is received in the same visit, before
+    /// others begin theirs: so fewer places are in use at once, and those are still in the processor's caches.
+    #[cold]
+    fn receive_rest(&mut self, key: Key) {
+        let Some(connection) = self.core.connections.get_mut(key) else { return };
+        let goes_on = connection.is_plain() && connection.flags.has(Flags::READABLE);
+        if goes_on && self.driver.landing(&mut connection.session).is_some() {
+            self.receive(key);
+        }
     }
 
     /// What a receive's answer means; gives the count where there are bytes to deliver.
