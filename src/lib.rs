@@ -16,6 +16,9 @@ pub mod slab;
 #[cfg(feature = "net")]
 mod sync;
 pub mod time;
+#[cfg(feature = "net")]
+#[cfg_attr(not(feature = "_tls"), path = "tls_absent.rs")]
+pub mod tls;
 pub mod ws;
 
 #[cfg(feature = "net")]
