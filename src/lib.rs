@@ -31,4 +31,6 @@ pub use face::{
 pub use net::{Addr, ListenOptions, Peer};
 #[cfg(feature = "net")]
 pub use reactor::{ConnId, ListenerId, SendError, Sent, Settings};
+#[cfg(feature = "net")]
+pub use tls::{TlsClient, TlsError, TlsServer};
 pub use ws::{Limits, Message};

@@ -35,6 +35,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "time", may_use: &["slab"], never: IMPURE },
     Layer { name: "http", may_use: &["buf"], never: IMPURE },
     Layer { name: "ws", may_use: &["mutants", "buf", "http"], never: IMPURE },
+    Layer { name: "tls", may_use: &[], never: IMPURE },
+    Layer { name: "tls_absent", may_use: &[], never: IMPURE },
     Layer { name: "net", may_use: &["buf", "time"], never: &["println!"] },
     Layer {
         name: "sim",
@@ -43,13 +45,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "reactor",
-        may_use: &["mutants", "buf", "slab", "sync", "time", "net"],
-        never: &["mio::", "socket2::", "libc::", "WebSocket", "println!"],
+        may_use: &["mutants", "buf", "slab", "sync", "time", "tls", "net"],
+        never: &["mio::", "socket2::", "libc::", "rustls", "WebSocket", "println!"],
     },
     Layer {
         name: "face",
-        may_use: &["mutants", "buf", "slab", "sync", "time", "http", "ws", "net", "reactor"],
-        never: &["mio::", "socket2::", "libc::", "println!"],
+        may_use: &["mutants", "buf", "slab", "sync", "time", "http", "ws", "tls", "net", "reactor"],
+        never: &["mio::", "socket2::", "libc::", "rustls", "println!"],
     },
 ];
 

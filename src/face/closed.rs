@@ -7,6 +7,7 @@ use crate::face::session::Outcome;
 use crate::face::target::Target;
 use crate::net::NetError;
 use crate::reactor::{Cause, End};
+use crate::tls::TlsError;
 use crate::ws::{CloseFrame, HandshakeFailure, ProtocolError};
 
 /// The end of a connection: what [`Handler::on_close`](crate::Handler::on_close) gets, exactly once.
@@ -59,6 +60,9 @@ pub enum Reason {
     Refused(HandshakeFailure),
     /// The stream failed.
     Lost(io::Error),
+    /// TLS failed: a certificate was refused, by one side or the other, the protocol was broken, or the stream ended
+    /// without saying so.
+    Tls(TlsError),
 }
 
 impl Reason {
@@ -95,6 +99,7 @@ impl fmt::Display for Reason {
             Self::NotConnected(error) => write!(f, "not connected: {error}"),
             Self::Refused(failure) => write!(f, "the server refused: {failure}"),
             Self::Lost(error) => write!(f, "the connection broke: {error}"),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
         }
     }
 }
@@ -134,6 +139,7 @@ impl Closed {
             Cause::Stalled => Reason::TimedOut(Timeout::Write),
             Cause::NotConnected(error) => Reason::NotConnected(error),
             Cause::Lost(error) => Reason::Lost(error),
+            Cause::Tls(error) => Reason::Tls(error),
         });
         Self { reason, unsent: end.unsent, target: found.target }
     }

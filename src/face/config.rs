@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::http::HeadLimits;
 use crate::net::ListenOptions;
 use crate::reactor::{Settings, SettingsError};
+use crate::tls::TlsServer;
 use crate::ws::{AbsentOrigin, DeflateConfig, DeflateConfigError, Limits, OriginPolicy};
 
 /// How a [`Reactor`](crate::Reactor) behaves. The defaults are the safe ones.
@@ -112,6 +113,8 @@ pub struct Listen {
     pub serve: Serve,
     /// Backlog, address reuse, file mode, socket buffers.
     pub options: ListenOptions,
+    /// With it everything above goes through TLS. `None`, the default: in clear. Needs the crate's feature `tls`.
+    pub tls: Option<TlsServer>,
 }
 
 /// What the connections of a listener speak.

@@ -3,13 +3,15 @@
 use std::io;
 
 use crate::face::closed::Reason;
+use crate::face::context::HTTP;
 use crate::face::runtime::{Masks, Runtime};
 use crate::face::session::{Call, Met, PartialHead, ServiceIndex, Session, Stage};
-use crate::face::target::{Resource, Target, TargetError};
+use crate::face::target::{Resource, Security, Target, TargetError};
 use crate::face::{Context, Handler};
 use crate::http::Headers;
 use crate::net::{ConnectOptions, NetError};
 use crate::reactor::{Bound, ConnId, Io};
+use crate::tls::{self, TlsClient, TlsConfigError};
 use crate::ws::{Agreed, Compress, Proposal, ProposalError, Protocol};
 
 /// A connection to be made: where to, and how.
@@ -35,6 +37,9 @@ pub struct Connect {
     pub compress: Compress,
     /// Source address and socket options.
     pub options: ConnectOptions,
+    /// How to speak TLS, where the target's scheme asks for it. `None`, the default: trust whom the system trusts, whose
+    /// certificates are read by the first such connection.
+    pub tls: Option<TlsClient>,
 }
 
 impl Connect {
@@ -50,6 +55,7 @@ impl Connect {
             headers: Headers::new(),
             compress: Compress::Auto,
             options: ConnectOptions::default(),
+            tls: None,
         })
     }
 }
@@ -73,6 +79,14 @@ pub enum ConnectError {
         target: Box<Target>,
         /// What is wrong.
         source: Box<NetError>,
+    },
+    /// TLS was asked for, and cannot be had so.
+    #[error("cannot connect to {target}: {source}")]
+    Tls {
+        /// Where to.
+        target: Box<Target>,
+        /// What is wrong.
+        source: TlsConfigError,
     },
     /// The system has no randomness for the key of the handshake.
     #[error("cannot connect to {target}: no randomness ({source})")]
@@ -98,6 +112,10 @@ impl<H: Handler> Context<'_, H> {
             Some(resource) => Some(self.propose(connect, resource)?),
             None => None,
         };
+        let tls = match target.tls {
+            Security::Tls => Some(self.secure(connect)?),
+            Security::None => None,
+        };
         let call = Box::new(Call { target: target.clone(), proposal, answer: PartialHead::default() });
         let mut session = Session::new(ServiceIndex(0), Stage::Dialling(call));
         session.met = Met::Held;
@@ -108,9 +126,25 @@ impl<H: Handler> Context<'_, H> {
             target: Box::new(target.clone()),
             source: Box::new(source),
         })?;
+        if let Some(tls) = tls {
+            self.io.secure(id, tls);
+        }
         let at = self.io.now().saturating_add(self.shared.timeouts.connect);
         self.io.set_deadline(id, Some(at));
         Ok(id)
+    }
+
+    fn secure(&mut self, connect: &Connect) -> Result<Box<tls::Session>, ConnectError> {
+        let target = &connect.target;
+        let protocol = target.resource.as_ref().map(|_| HTTP);
+        let client = match (&connect.tls, &self.shared.platform) {
+            (Some(client), _) | (None, Some(client)) => Ok(client.clone()),
+            (None, None) => {
+                TlsClient::platform().inspect(|client| self.shared.platform = Some(client.clone()))
+            }
+        };
+        let session = client.and_then(|client| client.session(&target.destination.host_text(), protocol));
+        session.map_err(|source| ConnectError::Tls { target: Box::new(target.clone()), source })
     }
 
     fn propose(&mut self, connect: &Connect, resource: &Resource) -> Result<Proposal, ConnectError> {

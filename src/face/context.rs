@@ -7,6 +7,7 @@ use crate::face::closed::Reason;
 use crate::face::config::Listen;
 use crate::face::reactor::Listening;
 use crate::face::runtime::Shared;
+use crate::face::services::Service;
 use crate::face::session::{Met, Outcome, Session, Stage};
 use crate::face::shutdown;
 use crate::face::{Accept, Handler, Result};
@@ -133,9 +134,12 @@ impl<H: Handler> Context<'_, H> {
                 self.io.send(id, head.as_bytes(), message.as_bytes(), Bound::Kept)
             }
             Stage::Raw => self.io.send(id, &[], message.as_bytes(), Bound::Kept),
-            Stage::Opening(_) | Stage::Held(_) | Stage::Dialling(_) | Stage::Calling(_) | Stage::Ended(_) => {
-                Err(SendError::Closing)
-            }
+            Stage::Securing
+            | Stage::Opening(_)
+            | Stage::Held(_)
+            | Stage::Dialling(_)
+            | Stage::Calling(_)
+            | Stage::Ended(_) => Err(SendError::Closing),
         }
     }
 
@@ -177,7 +181,8 @@ impl<H: Handler> Context<'_, H> {
             Stage::Socket(protocol) => {
                 protocol.ping(&payload, &mut self.shared.space, &mut frame).map_err(not_sent)
             }
-            Stage::Opening(_)
+            Stage::Securing
+            | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
             | Stage::Calling(_)
@@ -230,9 +235,12 @@ impl<H: Handler> Context<'_, H> {
                 self.finish(id);
                 Ok(())
             }
-            Stage::Opening(_) | Stage::Held(_) | Stage::Dialling(_) | Stage::Calling(_) | Stage::Ended(_) => {
-                Err(CloseError::Closing)
-            }
+            Stage::Securing
+            | Stage::Opening(_)
+            | Stage::Held(_)
+            | Stage::Dialling(_)
+            | Stage::Calling(_)
+            | Stage::Ended(_) => Err(CloseError::Closing),
         }
     }
 
@@ -312,6 +320,12 @@ impl<H: Handler> Context<'_, H> {
         self.io.peek(id).is_some_and(|session| matches!(session.stage, Stage::Socket(_)))
     }
 
+    /// Whether what goes in and out of a connection is encrypted.
+    #[must_use]
+    pub fn is_secure(&self, id: ConnId) -> bool {
+        self.io.is_secure(id)
+    }
+
     /// Who is on the other side. Asks the system each time.
     ///
     /// # Errors
@@ -339,10 +353,14 @@ impl<H: Handler> Context<'_, H> {
     ///
     /// An [`Error`](crate::Error) that names the address and the cure.
     pub fn listen(&mut self, addr: &Addr, listen: &Listen) -> Result<Listening> {
-        let service = self.shared.services.enter(&listen.serve)?;
+        let service = self.shared.services.enter(listen)?;
         match self.io.listen(addr, &listen.options) {
             Ok((id, addr)) => {
                 self.shared.services.bind(id, service);
+                if let Some(tls) = &listen.tls {
+                    let protocol = matches!(service, Service::WebSocket(_)).then_some(HTTP);
+                    self.io.secure_listener(id, tls.acceptor(protocol));
+                }
                 Ok(Listening { id, addr })
             }
             Err(error) => {
@@ -391,6 +409,9 @@ impl<H: Handler> Context<'_, H> {
         if is_client { self.io.finish_after_peer(id) } else { self.io.finish(id) }
     }
 }
+
+/// What WebSocket runs on, by its name of RFC 7301.
+pub(super) const HTTP: &str = "http/1.1";
 
 fn not_sent(error: NotSent) -> SendError {
     match error {

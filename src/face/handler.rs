@@ -6,6 +6,7 @@ use crate::face::{Accept, Answer, Closed, Context, Request};
 use crate::http::{Response, Status};
 use crate::net::Addr;
 use crate::reactor::ConnId;
+use crate::tls::TlsError;
 use crate::ws::{Agreed, Message};
 
 /// The user's half of a server. Every method has a default; each is called on the loop's thread, and none inside
@@ -70,6 +71,10 @@ pub trait Handler: Sized {
 
     /// A listener failed and was closed; its connections and the other listeners go on.
     fn on_listener_error(&mut self, _cx: &mut Context<'_, Self>, _addr: &Addr, _error: &io::Error) {}
+
+    /// A client's connection never opened, because TLS failed: it did not speak it, it left, or one side refused the
+    /// other one. For logs and counts: the connection is over, and there is no [`Handler::on_close`].
+    fn on_tls_error(&mut self, _cx: &mut Context<'_, Self>, _id: ConnId, _error: &TlsError) {}
 }
 
 /// The answer to a request that does not speak the only protocol there is.

@@ -58,6 +58,7 @@ impl<H: Handler> Runtime<H> {
     fn request(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, head: &[u8]) {
         // A connection that has no peer any more failed; its end is on the way.
         let Ok(peer) = io.peer(id) else { return io.abort(id) };
+        let is_secure = io.is_secure(id);
         let mut storage = HeaderStorage::new();
         let service = match io.session(id) {
             Some(session) => self.shared.services.of(session.service),
@@ -69,7 +70,9 @@ impl<H: Handler> Runtime<H> {
         };
         let upgrade = match examine(&head) {
             Ok(None) => Ok(None),
-            Ok(upgrade) => service.origin.check_with(service.absent_origin, &head, false).map(|()| upgrade),
+            Ok(upgrade) => {
+                service.origin.check_with(service.absent_origin, &head, is_secure).map(|()| upgrade)
+            }
             Err(refusal) => Err(refusal),
         };
         let upgrade = match upgrade {

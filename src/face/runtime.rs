@@ -14,9 +14,10 @@ use crate::face::{Closed, Config, Context, Handler, Timeout, shutdown};
 use crate::http::HttpError;
 use crate::mutants::mutant;
 use crate::net::{Addr, Peer};
-use crate::reactor::{ConnId, Drain, Driver, End, Io, ListenerId};
+use crate::reactor::{Cause, ConnId, Drain, Driver, End, Io, ListenerId};
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
+use crate::tls::TlsClient;
 use crate::ws::{Control, Workspace, WorkspaceConfig};
 
 /// The user's handler, and what all of its connections share.
@@ -46,6 +47,8 @@ pub(super) struct Shared {
     pub(super) shutdown: Option<Shutdown>,
     pub(super) wish: Arc<Wish>,
     pub(super) masks: Masks,
+    /// How clients of this loop speak TLS where nothing else is said, once that was needed.
+    pub(super) platform: Option<TlsClient>,
     /// Answers to pings of peers that do not read: the latest of each, there is never more than one (R13).
     pub(super) late_pongs: HashMap<ConnId, Control>,
     /// The turn in which the process was last looked at, and which one it was.
@@ -81,6 +84,7 @@ impl Shared {
             shutdown: None,
             wish,
             masks: Masks::NotNeeded,
+            platform: None,
             late_pongs: HashMap::new(),
             keys_checked: None,
             process: 0,
@@ -122,7 +126,9 @@ impl Shared {
     /// A connection is in `stage` no more: its buffers go back to the pools, its place among the openings is free.
     pub(super) fn left(&mut self, stage: Stage) {
         match stage {
-            Stage::Opening(_) | Stage::Held(_) => self.opening = self.opening.saturating_sub(1),
+            Stage::Securing | Stage::Opening(_) | Stage::Held(_) => {
+                self.opening = self.opening.saturating_sub(1)
+            }
             Stage::Socket(mut protocol) => protocol.release(&mut self.space),
             Stage::Dialling(_) | Stage::Calling(_) | Stage::Raw | Stage::Ended(_) => {}
         }
@@ -200,6 +206,7 @@ impl<H: Handler> Driver for Runtime<H> {
         match self.shared.services.at(listener) {
             Service::WebSocket(index) => Session::new(index, Stage::Opening(None)),
             Service::Raw => Session::new(ServiceIndex(0), Stage::Raw),
+            Service::RawSecure => Session::new(ServiceIndex(0), Stage::Securing),
         }
     }
 
@@ -212,6 +219,14 @@ impl<H: Handler> Driver for Runtime<H> {
         self.shared.enter(id);
         self.bound_openings(io);
         io.set_deadline(id, Some(io.now().saturating_add(self.shared.timeouts.opening)));
+    }
+
+    fn secured(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
+        let Some(session) = io.session(id) else { return };
+        if matches!(session.stage, Stage::Securing) {
+            self.shared.left(std::mem::replace(&mut session.stage, Stage::Raw));
+            self.open_to_handler(io, id);
+        }
     }
 
     #[inline]
@@ -234,7 +249,7 @@ impl<H: Handler> Driver for Runtime<H> {
                     handler.on_bytes(&mut cx, id, input);
                     return total;
                 }
-                Stage::Held(_) | Stage::Dialling(_) => break,
+                Stage::Securing | Stage::Held(_) | Stage::Dialling(_) => break,
                 Stage::Ended(_) => return total,
             }
             // The handler may have paused what it just opened.
@@ -249,7 +264,8 @@ impl<H: Handler> Driver for Runtime<H> {
     fn landing<'s>(&mut self, session: &'s mut Self::Session) -> Option<&'s mut [u8]> {
         match &mut session.stage {
             Stage::Socket(protocol) => protocol.landing(&mut self.shared.space),
-            Stage::Opening(_)
+            Stage::Securing
+            | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
             | Stage::Calling(_)
@@ -271,16 +287,25 @@ impl<H: Handler> Driver for Runtime<H> {
     }
 
     fn end_of_stream(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
+        let truncation = io.truncation(id);
         let Some(session) = io.session(id) else { return };
-        match session.stage {
-            Stage::Raw => {
+        match (&session.stage, truncation) {
+            // Of a raw stream nothing else tells whether it is all that was sent.
+            (Stage::Raw, Some(error)) => self.end(io, id, Reason::Tls(error)),
+            (Stage::Raw, None) => {
                 let (handler, mut cx) = self.context(io);
                 handler.on_end(&mut cx, id);
             }
-            Stage::Calling(_) => self.end(io, id, Reason::Refused(HttpError::Incomplete.into())),
-            Stage::Opening(_) | Stage::Held(_) | Stage::Dialling(_) | Stage::Socket(_) | Stage::Ended(_) => {
-                self.end(io, id, Reason::EndOfStream);
-            }
+            (Stage::Calling(_), _) => self.end(io, id, Reason::Refused(HttpError::Incomplete.into())),
+            (
+                Stage::Securing
+                | Stage::Opening(_)
+                | Stage::Held(_)
+                | Stage::Dialling(_)
+                | Stage::Socket(_)
+                | Stage::Ended(_),
+                _,
+            ) => self.end(io, id, Reason::EndOfStream),
         }
     }
 
@@ -300,7 +325,7 @@ impl<H: Handler> Driver for Runtime<H> {
 
     fn deadline(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
         match io.session(id).map(|session| &session.stage) {
-            Some(Stage::Opening(_) | Stage::Held(_)) => self.cut(io, id, Timeout::Opening),
+            Some(Stage::Securing | Stage::Opening(_) | Stage::Held(_)) => self.cut(io, id, Timeout::Opening),
             Some(Stage::Dialling(_) | Stage::Calling(_)) => self.cut(io, id, Timeout::Connect),
             Some(Stage::Socket(_) | Stage::Raw) => self.overdue(io, id),
             Some(Stage::Ended(_)) | None => {}
@@ -363,6 +388,9 @@ impl<H: Handler> Driver for Runtime<H> {
             }
             let (handler, mut cx) = self.context(io);
             handler.on_close(&mut cx, id, &closed);
+        } else if let Cause::Tls(error) = end.cause {
+            let (handler, mut cx) = self.context(io);
+            handler.on_tls_error(&mut cx, id, &error);
         }
         if let Some(session) = io.session(id) {
             session.met = if mutant("tell the end twice") { met } else { Met::Closed };

@@ -1,6 +1,6 @@
 //! L4, what the listeners of a reactor serve: each [`WebSocketConfig`] is kept once, for as long as somebody uses it.
 
-use crate::face::config::{ConfigError, Serve, WebSocketConfig};
+use crate::face::config::{ConfigError, Listen, Serve, WebSocketConfig};
 use crate::face::session::ServiceIndex;
 use crate::reactor::ListenerId;
 use crate::ws::{DeflateParams, Upgrade};
@@ -27,6 +27,8 @@ struct Shared {
 pub(super) enum Service {
     WebSocket(ServiceIndex),
     Raw,
+    /// Bytes, once the TLS handshake is over.
+    RawSecure,
 }
 
 impl Services {
@@ -53,9 +55,10 @@ impl Services {
     }
 
     /// Takes in the service of a listener to be opened: then [`Services::bind`] follows, or [`Services::leave`].
-    pub(super) fn enter(&mut self, serve: &Serve) -> Result<Service, ConfigError> {
-        match serve {
+    pub(super) fn enter(&mut self, listen: &Listen) -> Result<Service, ConfigError> {
+        match &listen.serve {
             Serve::WebSocket => Ok(Service::WebSocket(ServiceIndex(0))),
+            Serve::Raw if listen.tls.is_some() => Ok(Service::RawSecure),
             Serve::Raw => Ok(Service::Raw),
             Serve::WebSocketWith(config) => {
                 config.check()?;
@@ -132,7 +135,8 @@ mod tests {
     }
 
     fn entered(services: &mut Services, serve: &Serve) -> ServiceIndex {
-        let Ok(Service::WebSocket(index)) = services.enter(serve) else { panic!("it was not taken in") };
+        let listen = Listen { serve: serve.clone(), ..Listen::default() };
+        let Ok(Service::WebSocket(index)) = services.enter(&listen) else { panic!("it was not taken in") };
         index
     }
 

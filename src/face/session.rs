@@ -35,9 +35,12 @@ pub(super) struct Session<C> {
 ///             transport stands        answered   │       │
 /// Dialling ───────────────────► Calling ─────────┘       │
 ///    └── raw ───────────────────────────────► Raw ───────┘
+/// Securing ── raw, TLS handshake over ─────────┘
 /// ```
 #[derive(Debug)]
 pub(super) enum Stage {
+    /// For the end of the TLS handshake, and bytes then.
+    Securing,
     /// For the rest of the request's head; what came of it, if anything did.
     Opening(Option<Box<PartialHead>>),
     /// For the handler's decision.
@@ -68,7 +71,12 @@ impl Outcome {
     pub(super) fn of(stage: &Stage, reason: Option<Reason>) -> Self {
         let target = match stage {
             Stage::Dialling(call) | Stage::Calling(call) => Some(call.target.clone()),
-            Stage::Opening(_) | Stage::Held(_) | Stage::Socket(_) | Stage::Raw | Stage::Ended(_) => None,
+            Stage::Securing
+            | Stage::Opening(_)
+            | Stage::Held(_)
+            | Stage::Socket(_)
+            | Stage::Raw
+            | Stage::Ended(_) => None,
         };
         Self { reason, target }
     }
@@ -168,6 +176,6 @@ impl<C: Default> Session<C> {
 impl<C> Session<C> {
     /// Whether it counts as one that has not completed its opening handshake.
     pub(super) fn is_opening(&self) -> bool {
-        matches!(self.stage, Stage::Opening(_) | Stage::Held(_))
+        matches!(self.stage, Stage::Securing | Stage::Opening(_) | Stage::Held(_))
     }
 }

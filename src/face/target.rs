@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::http::Authority;
 use crate::net::{Addr, AddrError, Destination, UnixAddr};
+use crate::tls;
 
 /// What a reactor can connect to.
 ///
@@ -12,7 +13,9 @@ use crate::net::{Addr, AddrError, Destination, UnixAddr};
 /// |---|---|
 /// | `ws://example.org:9001/chat?room=1` | a WebSocket over TCP (RFC 6455 §3); the port is 80 where none is given |
 /// | `ws+unix:/run/chat.sock:/chat` | a WebSocket over a Unix-domain socket, with the resource behind the colon |
+/// | `wss://example.org/chat` | a WebSocket over TLS, with the feature `tls`; the port is 443 where none is given |
 /// | `tcp://example.org:7000` | raw bytes over TCP |
+/// | `tls://example.org:7000` | raw bytes over TLS, with the feature `tls` |
 /// | `unix:/run/service.sock`, `unix:@name` | raw bytes over a Unix-domain socket |
 ///
 /// ```
@@ -26,6 +29,14 @@ use crate::net::{Addr, AddrError, Destination, UnixAddr};
 pub struct Target {
     pub(super) destination: Destination,
     pub(super) resource: Option<Resource>,
+    pub(super) tls: Security,
+}
+
+/// Whether TLS lies between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Security {
+    None,
+    Tls,
 }
 
 /// What is asked of a WebSocket server.
@@ -43,11 +54,13 @@ pub(super) struct Resource {
 pub enum TargetError {
     /// The scheme is none of those known.
     #[error(
-        "{0:?} has no known scheme: write `ws://host:port/path`, `ws+unix:/path:/resource`, `tcp://host:port` or `unix:/path`"
+        "{0:?} has no known scheme: write `ws://host:port/path`, `wss://host/path`, `ws+unix:/path:/resource`, `tcp://host:port`, `tls://host:port` or `unix:/path`"
     )]
     Scheme(String),
     /// TLS is not there.
-    #[error("{0:?} asks for TLS, which this build does not have: write `ws://` or put a TLS proxy in front")]
+    #[error(
+        "{0:?} asks for TLS, which this build does not have: build it with the feature `tls`, or write `ws://`"
+    )]
     Tls(String),
     /// There is no valid host.
     #[error("{0:?} has no valid host: write for example `ws://example.org/chat` or `ws://[::1]:9001/`")]
@@ -65,30 +78,36 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
         if let Some(rest) = text.strip_prefix("ws://") {
-            return websocket(text, rest);
+            return websocket(text, rest, Security::None);
         }
         if let Some(rest) = text.strip_prefix("ws+unix:") {
             return websocket_over_unix(text, rest);
         }
-        if text.starts_with("wss:") || text.starts_with("https:") {
+        if !tls::IS_THERE && ["wss:", "tls:"].iter().any(|scheme| text.starts_with(scheme)) {
             return Err(TargetError::Tls(text.to_owned()));
         }
-        let destination = match text.strip_prefix("tcp://") {
-            Some(rest) => rest.parse()?,
-            None if text.starts_with(UnixAddr::PREFIX) => text.parse()?,
-            None => return Err(TargetError::Scheme(text.to_owned())),
-        };
-        Ok(Target { destination, resource: None })
+        if let Some(rest) = text.strip_prefix("wss://") {
+            return websocket(text, rest, Security::Tls);
+        }
+        let raw = |destination, tls| Ok(Target { destination, resource: None, tls });
+        if let Some(rest) = text.strip_prefix("tls://") {
+            return raw(rest.parse()?, Security::Tls);
+        }
+        match text.strip_prefix("tcp://") {
+            Some(rest) => raw(rest.parse()?, Security::None),
+            None if text.starts_with(UnixAddr::PREFIX) => raw(text.parse()?, Security::None),
+            None => Err(TargetError::Scheme(text.to_owned())),
+        }
     }
 }
 
-fn websocket(text: &str, rest: &str) -> Result<Target, TargetError> {
+fn websocket(text: &str, rest: &str, tls: Security) -> Result<Target, TargetError> {
     let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let host_error = || TargetError::Host(text.to_owned());
     let parsed = Authority::parse(authority).ok_or_else(host_error)?;
-    let destination = Destination::host(parsed.host(), parsed.port().unwrap_or(HTTP_PORT))?;
+    let destination = Destination::host(parsed.host(), parsed.port().unwrap_or(tls.port()))?;
     let resource = Resource { authority: authority.to_owned(), target: path_and_query(text, target)? };
-    Ok(Target { destination, resource: Some(resource) })
+    Ok(Target { destination, resource: Some(resource), tls })
 }
 
 fn websocket_over_unix(text: &str, rest: &str) -> Result<Target, TargetError> {
@@ -98,6 +117,7 @@ fn websocket_over_unix(text: &str, rest: &str) -> Result<Target, TargetError> {
     Ok(Target {
         destination: addr.into(),
         resource: Some(Resource { authority: "localhost".into(), target }),
+        tls: Security::None,
     })
 }
 
@@ -115,15 +135,28 @@ impl fmt::Display for Target {
             (Destination::Addr(Addr::Unix(addr)), Some(resource)) => {
                 write!(f, "ws+{addr}:{}", resource.target)
             }
-            (_, Some(resource)) => write!(f, "ws://{}{}", resource.authority, resource.target),
+            (_, Some(Resource { authority, target })) => match self.tls {
+                Security::None => write!(f, "ws://{authority}{target}"),
+                Security::Tls => write!(f, "wss://{authority}{target}"),
+            },
             (Destination::Addr(Addr::Unix(addr)), None) => addr.fmt(f),
-            (destination, None) => write!(f, "tcp://{destination}"),
+            (destination, None) => match self.tls {
+                Security::None => write!(f, "tcp://{destination}"),
+                Security::Tls => write!(f, "tls://{destination}"),
+            },
         }
     }
 }
 
-/// Where `ws` goes without a port (RFC 6455 §3).
-const HTTP_PORT: u16 = 80;
+impl Security {
+    /// Where a WebSocket goes without a port (RFC 6455 §3).
+    fn port(self) -> u16 {
+        match self {
+            Self::None => 80,
+            Self::Tls => 443,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -156,6 +189,21 @@ mod tests {
     }
 
     #[test]
+    fn a_target_with_tls_is_read_where_the_build_has_it() {
+        for (text, port) in
+            [("wss://example.org/chat", 443), ("wss://[::1]:9001/", 9001), ("tls://a.org:7", 7)]
+        {
+            match text.parse::<Target>() {
+                Ok(target) => {
+                    assert_eq!((tls::IS_THERE, target.to_string().as_str()), (true, text));
+                    assert!(target.destination.to_string().ends_with(&format!(":{port}")), "{target:?}");
+                }
+                Err(error) => assert_eq!((tls::IS_THERE, error), (false, TargetError::Tls(text.to_owned()))),
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_target_is_refused_with_the_cure() {
         for text in [
             "",
@@ -171,7 +219,7 @@ mod tests {
             let error = text.parse::<Target>().unwrap_err().to_string();
             assert!(error.contains('`'), "{text:?}: {error}");
         }
-        assert!(matches!("wss://a/".parse::<Target>(), Err(TargetError::Tls(_))));
+        assert!(matches!("https://a/".parse::<Target>(), Err(TargetError::Scheme(_))));
         assert!(matches!("ws://a/b#c".parse::<Target>(), Err(TargetError::Fragment(_))));
     }
 }

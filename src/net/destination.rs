@@ -48,6 +48,18 @@ impl Destination {
     }
 }
 
+impl Destination {
+    /// The host without the port: its name, its IP address, or `localhost` where it is this machine by a path.
+    #[must_use]
+    pub fn host_text(&self) -> String {
+        match self {
+            Destination::Addr(Addr::Tcp(addr)) => addr.ip().to_string(),
+            Destination::Addr(Addr::Unix(_)) => "localhost".to_owned(),
+            Destination::Name { host, .. } => host.clone(),
+        }
+    }
+}
+
 impl From<Addr> for Destination {
     fn from(addr: Addr) -> Self {
         Destination::Addr(addr)

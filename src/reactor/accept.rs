@@ -5,6 +5,7 @@ use crate::net::{AcceptError, Peer, SocketId, System};
 use crate::reactor::connection::Connection;
 use crate::reactor::core::{Alarm, Core, tick_after};
 use crate::reactor::{ConnId, Driver, Io, ListenerId};
+use crate::tls::Acceptor;
 
 /// Accepts from one listener until nobody waits or the budget is spent.
 ///
@@ -59,8 +60,15 @@ fn enter<D: Driver, S: System>(
     socket: SocketId,
     peer: &Peer,
 ) {
+    let tls = core.listeners.get(listener.0).and_then(|listener| listener.tls.as_ref());
+    let Ok(tls) = tls.map(Acceptor::session).transpose() else {
+        return system.close(socket, crate::net::CloseHow::Abort);
+    };
     let session = driver.open(listener, peer);
-    let connection = Connection::new(session, socket);
+    let mut connection = Connection::new(session, socket);
+    if let Some(tls) = tls {
+        connection.secure(tls);
+    }
     let Ok(key) = core.connections.insert(connection) else {
         return system.close(socket, crate::net::CloseHow::Abort);
     };

@@ -7,6 +7,7 @@ use crate::reactor::dial::Dial;
 use crate::reactor::driver::Drain;
 use crate::reactor::output::Staged;
 use crate::time::wheel::TimerKey;
+use crate::tls::Session;
 
 /// One stream in the slab, with the driver's session inline.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(super) struct Connection<P> {
 /// ```text
 /// Dialling ──┐ the first of its attempts stands; those accepted begin here
 ///            ▼
+/// (Securing) │ with TLS: its handshake is over
+///            ▼
 ///           finish()            queue flushed, write side shut          end of stream, bound or deadline
 /// Open ───────────────► Finishing ───────────────────► Lingering ───────────────────► Dead
 ///   │                       │                                                           ▲
@@ -39,6 +42,8 @@ pub(super) struct Connection<P> {
 pub(super) enum Phase {
     /// On its way to a peer.
     Dialling,
+    /// Performs its TLS handshake.
+    Securing,
     /// Receives and sends.
     Open,
     /// Sends what is queued and takes nothing new.
@@ -131,6 +136,8 @@ pub(super) struct Backlog {
     pub(super) dial: Option<Box<Dial>>,
     /// Received and thrown away while lingering.
     pub(super) discarded: usize,
+    /// Of a connection with TLS, which carries it from its first byte to its last.
+    pub(super) tls: Option<Box<Session>>,
 }
 
 impl<P> Connection<P> {
@@ -144,6 +151,24 @@ impl<P> Connection<P> {
         let backlog = Some(Box::new(Backlog { dial: Some(dial), ..Backlog::default() }));
         let phase = Phase::Dialling;
         Self { phase, flags: Flags::none(), backlog, ..Self::new(session, NO_SOCKET) }
+    }
+
+    /// Makes it one with TLS, whose handshake comes first.
+    pub(super) fn secure(&mut self, tls: Box<Session>) {
+        self.backlog().tls = Some(tls);
+        if self.phase == Phase::Open {
+            self.phase = Phase::Securing;
+        }
+    }
+
+    /// Whether what goes in and out is encrypted.
+    #[inline]
+    pub(super) fn is_secure(&self) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| backlog.tls.is_some())
+    }
+
+    pub(super) fn tls(&mut self) -> Option<&mut Session> {
+        self.backlog.as_mut()?.tls.as_deref_mut()
     }
 
     /// Bytes that the kernel refused so far.
@@ -171,6 +196,12 @@ impl<P> Connection<P> {
     #[inline]
     pub(super) fn listens(&self) -> bool {
         self.phase == Phase::Open && !self.flags.has(Flags(Flags::PAUSED.0 | Flags::CHOKED.0))
+    }
+
+    /// Whether nothing is to follow what was sent so far.
+    #[inline]
+    pub(super) fn says_last(&self) -> bool {
+        self.phase == Phase::Finishing || self.phase == Phase::Open && self.flags.has(Flags::LAST_SENT)
     }
 
     /// Whether there is nothing to think of but input: no backlog, nothing asked for, nothing owed. Most are so.
@@ -215,6 +246,9 @@ impl<P> Connection<P> {
                     || self.owes_word(low_water)
             }
             Phase::Dialling => self.flags.has(Flags::WRITABLE),
+            Phase::Securing => {
+                self.flags.has(Flags::READABLE) || self.flags.has(Flags::WRITABLE) && self.queued() > 0
+            }
             Phase::Finishing => self.flags.has(Flags::WRITABLE) && self.queued() > 0,
             Phase::Lingering => self.flags.has(Flags::READABLE),
             Phase::Dead => false,
@@ -244,6 +278,7 @@ impl<P> Connection<P> {
                 && backlog.carry.is_empty()
                 && backlog.stall.is_none()
                 && backlog.dial.is_none()
+                && backlog.tls.is_none()
         };
         if self.backlog.as_deref().is_some_and(idle) {
             self.backlog = None;

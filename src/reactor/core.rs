@@ -13,6 +13,7 @@ use crate::reactor::{ListenerId, Settings};
 use crate::slab::{Key, Slab};
 use crate::time::Time;
 use crate::time::wheel::{Tick, TimerKey, Wheel};
+use crate::tls::{Acceptor, Seal};
 
 /// Everything a loop knows, but for who drives it and what it runs on.
 #[derive(Debug)]
@@ -27,6 +28,10 @@ pub(super) struct Core<P> {
     pub(super) buffers: BufferPool,
     /// Connections to visit in the next turn, in order; each stands here once at most ([`Flags::LISTED`]).
     pub(super) ready: VecDeque<Key>,
+    /// Connections whose TLS handshake can go on, in order; they are listed as those that are ready.
+    pub(super) handshakes: VecDeque<Key>,
+    /// Where what is encrypted is put together.
+    pub(super) seal: Seal,
     /// Paused connections whose peers were seen to leave in this turn.
     pub(super) left: Vec<Key>,
     /// Connections to flush at the end of this turn; each stands here once at most ([`Flags::DIRTY`]).
@@ -86,6 +91,8 @@ pub(super) struct Listener {
     pub(super) listed: bool,
     /// Armed while it waits for a descriptor or for room.
     pub(super) retry: Option<TimerKey>,
+    /// Where its connections begin with a TLS handshake.
+    pub(super) tls: Option<Acceptor>,
 }
 
 /// How the descriptor of a dead connection is closed.
@@ -107,6 +114,8 @@ impl<P> Core<P> {
             listeners: Slab::new(),
             output: Output::default(),
             ready: VecDeque::new(),
+            handshakes: VecDeque::new(),
+            seal: Seal::default(),
             left: Vec::new(),
             dirty: Vec::new(),
             ended: VecDeque::new(),
@@ -123,7 +132,12 @@ impl<P> Core<P> {
     /// Whether something is to be done without waiting for an event.
     pub(super) fn has_work(&self) -> bool {
         let idle = self.ready.is_empty() && self.dirty.is_empty() && self.ended.is_empty();
-        !idle || !self.dead.is_empty() || !self.accepting.is_empty() || self.woken || self.course_is_due()
+        !idle
+            || !self.handshakes.is_empty()
+            || !self.dead.is_empty()
+            || !self.accepting.is_empty()
+            || self.woken
+            || self.course_is_due()
     }
 
     /// Whether a deadline has passed.
@@ -183,10 +197,15 @@ impl<P> Core<P> {
 
     /// All was sent: waits for the peer's end of stream, and reads until then (R41).
     pub(super) fn linger(&mut self, key: Key) {
+        self.linger_after(key, Cause::Finished);
+    }
+
+    /// The same, after what `cause` says.
+    pub(super) fn linger_after(&mut self, key: Key, cause: Cause) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.phase = Phase::Lingering;
         let ended = connection.flags.has(Flags::ENDED);
-        self.tell(key, Cause::Finished);
+        self.tell(key, cause);
         self.disarm(key);
         if ended {
             self.kill(key, Cause::Finished, Cut::Clean);

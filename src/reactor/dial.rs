@@ -225,7 +225,7 @@ fn win<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key, winn
     }
     connection.trim();
     connection.socket = winner;
-    connection.phase = Phase::Open;
+    connection.phase = if connection.is_secure() { Phase::Securing } else { Phase::Open };
     connection.flags = known;
     connection.flags.set(Flags::fresh());
     connection.flags.set(Flags::READABLE);

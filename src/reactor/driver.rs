@@ -7,6 +7,7 @@ use crate::net::{Addr, NetError, Peer};
 use crate::reactor::Io;
 use crate::slab::Key;
 use crate::time::wheel::TimerKey;
+use crate::tls::TlsError;
 
 /// Names a connection for as long as it lives; a stale one names nothing, and never another connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,7 +43,7 @@ impl fmt::Debug for ListenerId {
 /// A connection meets them in this order, each on the loop's thread and none inside another:
 ///
 /// ```text
-/// open → opened, or connected → ( receive | landing → landed | deadline | drained | left )* → end_of_stream? → closed
+/// open → opened → secured?, or connected → ( receive | landing → landed | deadline | drained | left )* → end_of_stream? → closed
 /// ```
 pub trait Driver {
     /// What a driver keeps of one connection, stored in the loop's slab.
@@ -51,10 +52,13 @@ pub trait Driver {
     /// A listener accepted a connection: makes its session. `peer` is who connected.
     fn open(&mut self, listener: ListenerId, peer: &Peer) -> Self::Session;
 
-    /// The connection has its id and may be sent to.
+    /// The connection has its id and may be sent to; where [`Io::is_securing`], only once it is [`Driver::secured`].
     fn opened(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
 
-    /// A connection of [`Io::connect`] stands, and may be sent to.
+    /// The TLS handshake of a connection that was accepted is over: it may be sent to.
+    fn secured(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
+
+    /// A connection of [`Io::connect`] stands, with TLS where it was asked for, and may be sent to.
     fn connected(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
 
     /// Bytes arrived, in the loop's own buffer, to be used in place.
@@ -69,7 +73,7 @@ pub trait Driver {
     /// The first `count` bytes of the last [`Driver::landing`] were filled.
     fn landed(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, count: usize);
 
-    /// The peer will send no more; what it sent was offered.
+    /// The peer will send no more; what it sent was offered. [`Io::truncation`] tells of a TLS peer that did not say so.
     fn end_of_stream(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
 
     /// The peer of a connection that [`Io::pause`] stopped has left, while input of it may still wait.
@@ -139,4 +143,6 @@ pub enum Cause {
     NotConnected(NetError),
     /// The stream failed.
     Lost(io::Error),
+    /// TLS failed.
+    Tls(TlsError),
 }

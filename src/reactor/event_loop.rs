@@ -11,6 +11,7 @@ use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::core::{Alarm, Core, Course, Cut, tick_of};
 use crate::reactor::dial;
 use crate::reactor::driver::Cause;
+use crate::reactor::secure::Opening;
 use crate::reactor::{ConnId, Driver, Io, ListenerId, Settings, accept, io as face, write};
 use crate::slab::Key;
 use crate::sync::AtomicBool;
@@ -29,6 +30,8 @@ pub struct EventLoop<D: Driver, S: System> {
     pub(super) core: Core<D::Session>,
     /// What is received lands here, unless the driver has a better place for it.
     pub(super) buffer: Box<[u8]>,
+    /// What came encrypted, and what was inside.
+    pub(super) opening: Opening,
     events: Vec<Event>,
     /// Polls in a row that did not answer with all that was ready.
     unseen: Option<Unseen>,
@@ -71,8 +74,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let awake = Awake::new(settings.busy_poll, system.now());
         let core = Core::new(settings, system.now());
         let waker = system.waker();
-        let (events, woken) = (Vec::new(), Arc::default());
-        Self { driver, system, core, buffer, events, unseen: None, awake, woken, waker }
+        let (opening, events, woken) = (Opening::default(), Vec::new(), Arc::default());
+        Self { driver, system, core, buffer, opening, events, unseen: None, awake, woken, waker }
     }
 
     /// Opens a listener; answers its id and the address it really has.
@@ -163,6 +166,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         self.driver.deferred(&mut Io { core: &mut self.core, system: &mut self.system });
         self.tell_left();
         self.visit_ready();
+        self.go_on_with_handshakes();
         self.run_timers();
         let woken_again = std::mem::take(&mut self.core.woken);
         if self.woken.swap(false, Ordering::AcqRel) || woken_again {
@@ -292,7 +296,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let Some(connection) = self.core.connections.get_mut(key) else { return };
         connection.deadline = None;
         match connection.phase {
-            Phase::Open | Phase::Dialling => {
+            Phase::Open | Phase::Dialling | Phase::Securing => {
                 self.driver.deadline(&mut Io { core: &mut self.core, system: &mut self.system }, ConnId(key));
             }
             Phase::Lingering => self.core.kill(key, Cause::Finished, Cut::Clean),

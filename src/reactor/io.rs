@@ -11,6 +11,7 @@ use crate::reactor::sent::{Bound, SendError, Sent};
 use crate::reactor::{dial, event_loop, write};
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
+use crate::tls::{Acceptor, Session, TlsError};
 
 /// The loop as a driver sees it: borrowed for one call, and never re-entered.
 pub struct Io<'a, P> {
@@ -60,7 +61,7 @@ impl<P> Io<'_, P> {
         let Some(connection) = self.core.connections.get_mut(id.0) else { return Err(SendError::Gone) };
         match connection.phase {
             Phase::Open => {}
-            Phase::Dialling | Phase::Finishing => return Err(SendError::Closing),
+            Phase::Dialling | Phase::Securing | Phase::Finishing => return Err(SendError::Closing),
             Phase::Lingering | Phase::Dead => return Err(SendError::Gone),
         }
         if connection.flags.has(Flags::LAST_SENT) {
@@ -129,7 +130,7 @@ impl<P> Io<'_, P> {
                 Err(self.refuse(id, size, pending))
             }
             (Phase::Open, _) => Ok(()),
-            (Phase::Dialling | Phase::Finishing, _) => Err(SendError::Closing),
+            (Phase::Dialling | Phase::Securing | Phase::Finishing, _) => Err(SendError::Closing),
             (Phase::Lingering | Phase::Dead, _) => Err(SendError::Gone),
         }
     }
@@ -185,7 +186,9 @@ impl<P> Io<'_, P> {
         let Some(connection) = self.core.connections.get_mut(id.0) else { return };
         match connection.phase {
             Phase::Open => {}
-            Phase::Dialling => return self.core.kill(id.0, Cause::Aborted, Cut::Clean),
+            Phase::Dialling | Phase::Securing => {
+                return self.core.kill(id.0, Cause::Aborted, Cut::Clean);
+            }
             Phase::Finishing | Phase::Lingering | Phase::Dead => return,
         }
         connection.phase = Phase::Finishing;
@@ -233,6 +236,39 @@ impl<P> Io<'_, P> {
         dial::start(self.core, self.system, destination, options, session)
     }
 
+    /// Makes a connection that was just asked for one with TLS: [`Driver::connected`](super::Driver::connected) tells
+    /// that it stands once the handshake is over, too.
+    pub fn secure(&mut self, id: ConnId, tls: Box<Session>) {
+        if let Some(connection) = self.core.connections.get_mut(id.0) {
+            connection.secure(tls);
+        }
+    }
+
+    /// Makes every connection that comes by this listener from now on begin with a TLS handshake.
+    pub fn secure_listener(&mut self, id: ListenerId, tls: Acceptor) {
+        if let Some(listener) = self.core.listeners.get_mut(id.0) {
+            listener.tls = Some(tls);
+        }
+    }
+
+    /// Whether a connection is still in its TLS handshake.
+    #[must_use]
+    pub fn is_securing(&self, id: ConnId) -> bool {
+        self.core.connections.get(id.0).is_some_and(|connection| connection.phase == Phase::Securing)
+    }
+
+    /// Whether what goes in and out of a connection is encrypted.
+    #[must_use]
+    pub fn is_secure(&self, id: ConnId) -> bool {
+        self.core.connections.get(id.0).is_some_and(Connection::is_secure)
+    }
+
+    /// What it means, where TLS says when a stream is over, that this one is over now without its saying so.
+    #[must_use]
+    pub fn truncation(&mut self, id: ConnId) -> Option<TlsError> {
+        self.core.connections.get_mut(id.0)?.tls()?.cut()
+    }
+
     /// Ends a connection at once, with a reset; what is queued is lost.
     pub fn abort(&mut self, id: ConnId) {
         self.core.kill(id.0, Cause::Aborted, Cut::Reset);
@@ -259,7 +295,7 @@ impl<P> Io<'_, P> {
     /// the loop is not busy.
     pub fn set_deadline(&mut self, id: ConnId, at: Option<Time>) {
         let phase = self.core.connections.get(id.0).map(|connection| connection.phase);
-        if matches!(phase, Some(Phase::Open | Phase::Dialling)) {
+        if matches!(phase, Some(Phase::Open | Phase::Dialling | Phase::Securing)) {
             self.core.set_deadline(id.0, at);
         }
     }
@@ -391,7 +427,7 @@ pub(super) fn listen<P>(
     options: &ListenOptions,
 ) -> Result<(ListenerId, Addr), NetError> {
     let (socket, addr) = system.listen(addr, options)?;
-    let listener = Listener { socket, addr: addr.clone(), listed: false, retry: None };
+    let listener = Listener { socket, addr: addr.clone(), listed: false, retry: None, tls: None };
     let Ok(key) = core.listeners.insert(listener) else {
         system.close(socket, CloseHow::Graceful);
         return Err(NetError::listen(&addr, "counting the listener", io::ErrorKind::OutOfMemory.into()));

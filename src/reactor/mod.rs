@@ -14,6 +14,7 @@ mod driver;
 mod event_loop;
 mod io;
 mod output;
+mod secure;
 mod sent;
 mod settings;
 mod visit;

@@ -17,6 +17,9 @@ pub struct Settings {
     /// Most bytes received from a connection per turn straight into the buffer of a large message, which need no parsing:
     /// those behind the message's beginning come in the same turn. At least 1, default 1 MiB.
     pub landing_budget: usize,
+    /// Most steps of TLS handshakes done per turn, so that a flood of them delays those that are there by little: one
+    /// takes up to a millisecond. Default 1, which is as fast as more, since a turn costs far less than a step.
+    pub handshake_budget: usize,
     /// Most timers run per turn; the rest are run in the next. Default 1,024.
     pub timer_budget: usize,
     /// Most bytes that wait for a connection in user space; a send beyond it is refused (R36). Default 2 MiB.
@@ -54,6 +57,7 @@ impl Default for Settings {
             accept_budget: 128,
             receive_budget: 128 * 1024,
             landing_budget: 1024 * 1024,
+            handshake_budget: 1,
             timer_budget: 1_024,
             max_queue: 2 * 1024 * 1024,
             max_queued: 1024 * 1024 * 1024,
@@ -103,6 +107,7 @@ impl Settings {
             ("accept_budget", self.accept_budget),
             ("timer_budget", self.timer_budget),
             ("landing_budget", self.landing_budget),
+            ("handshake_budget", self.handshake_budget),
         ];
         if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return Err(SettingsError::Zero(name));

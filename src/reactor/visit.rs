@@ -21,6 +21,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             }
         } else if connection.phase == Phase::Dialling {
             self.look(key);
+        } else if connection.phase == Phase::Securing {
+            return self.line_up(key);
         } else {
             self.visit_in_trouble(key);
         }
@@ -51,9 +53,11 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         match connection.phase {
             Phase::Open if !connection.listens() => {}
             Phase::Open if connection.carried() > 0 => self.redeliver(key),
-            Phase::Open if connection.flags.has(Flags::READABLE) => self.receive(key),
+            Phase::Open if !connection.flags.has(Flags::READABLE) => {}
+            Phase::Open if connection.is_secure() => self.receive_secure(key),
+            Phase::Open => self.receive(key),
             Phase::Lingering if connection.flags.has(Flags::READABLE) => self.discard(key),
-            Phase::Dialling | Phase::Open | Phase::Finishing | Phase::Lingering | Phase::Dead => {}
+            Phase::Dialling | Phase::Securing | Phase::Finishing | Phase::Lingering | Phase::Dead => {}
         }
     }
 
@@ -62,12 +66,16 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let Some(connection) = self.core.connections.get_mut(key) else { return };
         let seen = std::mem::replace(&mut connection.flags, Flags::none());
         if dial::look(&mut self.core, &mut self.system, key, seen) == Standing::Yes {
+            let connection = self.core.connections.get(key);
+            if connection.is_some_and(|connection| connection.phase == Phase::Securing) {
+                return self.greet(key);
+            }
             let io = &mut Io { core: &mut self.core, system: &mut self.system };
             self.driver.connected(io, ConnId(key));
         }
     }
 
-    fn drain(&mut self, key: Key) {
+    pub(super) fn drain(&mut self, key: Key) {
         write::drain(&mut self.core, &mut self.system, key);
         self.core.mark_dirty(key);
     }
@@ -122,7 +130,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
 
     /// What a receive's answer means; gives the count where there are bytes to deliver.
     #[inline]
-    fn received(&mut self, key: Key, asked: usize, answer: io::Result<usize>) -> Option<usize> {
+    pub(super) fn received(&mut self, key: Key, asked: usize, answer: io::Result<usize>) -> Option<usize> {
         let connection = self.core.connections.get_mut(key)?;
         match answer {
             Ok(0) if connection.flags.has(Flags::ENDED) => {

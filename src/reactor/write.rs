@@ -9,10 +9,11 @@ use crate::net::System;
 use crate::reactor::connection::{Flags, Phase};
 use crate::reactor::core::{Core, Cut};
 use crate::reactor::driver::Cause;
-use crate::reactor::output::Gather;
+use crate::reactor::output::{Gather, Staged};
+use crate::reactor::secure;
 use crate::slab::Key;
 
-/// Offers a connection's staged bytes, and `head` and `payload` behind them, in one call; queues the rest.
+/// Offers a connection's staged bytes, and `head` and `payload` behind them, encrypted where it has TLS; queues the rest.
 #[inline]
 pub(super) fn flush<P, S: System + ?Sized>(
     core: &mut Core<P>,
@@ -22,7 +23,24 @@ pub(super) fn flush<P, S: System + ?Sized>(
     payload: &[u8],
 ) {
     let Some(connection) = core.connections.get_mut(key) else { return };
+    if connection.is_secure() {
+        return secure::flush(core, system, key, head, payload);
+    }
     let staged = std::mem::take(&mut connection.staged);
+    offer(core, system, key, staged, head, payload);
+}
+
+/// Offers just this, as it is, in one call; queues the rest.
+#[inline]
+pub(super) fn offer<P, S: System + ?Sized>(
+    core: &mut Core<P>,
+    system: &mut S,
+    key: Key,
+    staged: Staged,
+    head: &[u8],
+    payload: &[u8],
+) {
+    let Some(connection) = core.connections.get_mut(key) else { return };
     if connection.phase == Phase::Dead {
         return;
     }
@@ -84,10 +102,17 @@ pub(super) fn settle<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, 
         flush(core, system, key, &[], &[]);
     }
     let Some(connection) = core.connections.get_mut(key) else { return };
+    if !connection.says_last() {
+        return;
+    }
+    if connection.is_secure() {
+        secure::farewell(core, system, key);
+    }
+    let Some(connection) = core.connections.get_mut(key) else { return };
     if connection.pending() > 0 && !mutant("shut before all is flushed") {
         return;
     }
-    if connection.phase == Phase::Open && connection.flags.has(Flags::LAST_SENT) {
+    if connection.phase == Phase::Open {
         return half_close(core, system, key);
     }
     if connection.phase == Phase::Finishing {

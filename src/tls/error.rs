@@ -13,7 +13,9 @@ pub enum TlsError {
     #[error("the peer does not speak TLS: it has to use `wss://`, `https://` or `tls://` here")]
     NotTls,
     /// The peer's certificate is refused: unknown issuer, expired, or for another name.
-    #[error("the peer's certificate is refused ({0}): correct the name, renew the certificate or trust its issuer")]
+    #[error(
+        "the peer's certificate is refused ({0}): correct the name, renew the certificate or trust its issuer"
+    )]
     Certificate(CertificateError),
     /// The peer showed no certificate, and needs one.
     #[error("the peer showed no certificate: it has to be given one that this side trusts")]
@@ -25,7 +27,9 @@ pub enum TlsError {
     #[error("nothing in common with the peer ({0}): one side has to allow what the other one offers")]
     Incompatible(Rustls),
     /// The peer ended its stream in the middle of the handshake.
-    #[error("the peer left in the middle of the TLS handshake: it may not like our certificate, or not speak TLS")]
+    #[error(
+        "the peer left in the middle of the TLS handshake: it may not like our certificate, or not speak TLS"
+    )]
     Interrupted,
     /// The stream ended without the peer's `close_notify`: what came may not be all that was sent.
     #[error("the stream ended without close_notify: it may have been cut on its way")]
@@ -113,7 +117,9 @@ pub enum TlsConfigError {
     #[error("a server needs at least one certificate with its key")]
     NoIdentity,
     /// The system trusts nobody.
-    #[error("the system has no trusted certificates ({0}): install `ca-certificates`, or give the roots as PEM")]
+    #[error(
+        "the system has no trusted certificates ({0}): install `ca-certificates`, or give the roots as PEM"
+    )]
     NoPlatformRoots(String),
     /// The certificates given cannot be used.
     #[error("these certificates cannot be used: {0}")]

@@ -4,6 +4,7 @@ use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     AppDataRecord, ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+    WriteTraffic,
 };
 
 use super::TlsError;
@@ -70,6 +71,12 @@ impl Session {
         self.is_peer_closed
     }
 
+    /// Whether this side called the other one.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        matches!(self.end, End::Client(_))
+    }
+
     /// Which protocol was agreed on by ALPN.
     #[must_use]
     pub fn protocol(&self) -> Option<&[u8]> {
@@ -85,13 +92,23 @@ impl Session {
         self.carried.len()
     }
 
+    /// What it means that the stream ends now: nothing, behind the peer's `close_notify`.
+    #[must_use]
+    pub fn cut(&self) -> Option<TlsError> {
+        match (self.is_peer_closed, self.is_ready()) {
+            (true, _) => None,
+            (false, true) => Some(TlsError::Truncated),
+            (false, false) => Some(TlsError::Interrupted),
+        }
+    }
+
     /// Writes what this side says first: a client its greeting, a server nothing.
     ///
     /// # Errors
     ///
     /// See [`TlsError`].
     pub fn start(&mut self, seal: &mut Seal) -> Result<(), TlsError> {
-        self.run(&mut [], &mut Vec::new(), &mut seal.out, Wish::Nothing).map(drop)
+        self.run_again(&mut seal.out, Wish::Nothing)
     }
 
     /// Opens what came in: `input` is room for [`Session::carried`] bytes, and behind it what was received, which is
@@ -109,12 +126,11 @@ impl Session {
             return Err(TlsError::NotTls);
         }
         self.has_begun |= !input.is_empty();
-        let taken = self.run(input, plain, &mut seal.out, Wish::Nothing);
-        let taken = taken.inspect_err(|_| self.last_words(&mut seal.out))?;
-        if !self.is_peer_closed {
-            self.carry(input.get(taken..).unwrap_or_default())?;
+        if self.is_peer_closed {
+            return Ok(());
         }
-        Ok(())
+        let taken = self.run(input, plain, &mut seal.out, Wish::Nothing)?;
+        if self.is_peer_closed { Ok(()) } else { self.carry(input.get(taken..).unwrap_or_default()) }
     }
 
     fn carry(&mut self, rest: &[u8]) -> Result<(), TlsError> {
@@ -127,7 +143,7 @@ impl Session {
     }
 
     /// Seals `parts`, as one stream, in as few records as they fill. Calls `write` with what is to be sent, in order, each
-    /// time about 64 KiB or the end is reached.
+    /// time about 64 KiB or the end is reached. Writes nothing after [`Session::close`].
     ///
     /// # Errors
     ///
@@ -138,6 +154,9 @@ impl Session {
         seal: &mut Seal,
         mut write: impl FnMut(&[u8]),
     ) -> Result<(), TlsError> {
+        if self.is_closed {
+            return Ok(());
+        }
         let mut record = std::mem::take(&mut seal.record);
         for mut part in parts {
             while !part.is_empty() {
@@ -165,15 +184,24 @@ impl Session {
     }
 
     fn seal_record(&mut self, bytes: &[u8], seal: &mut Seal) -> Result<(), TlsError> {
-        self.run(&mut [], &mut Vec::new(), &mut seal.out, Wish::Send(bytes)).map(drop)
+        self.run_again(&mut seal.out, Wish::Send(bytes))
     }
 
     /// Writes `close_notify`, once: nothing is sealed after it. Before the handshake is over there is nobody to tell.
     pub fn close(&mut self, seal: &mut Seal) {
         if !std::mem::replace(&mut self.is_closed, true) && self.is_ready() {
             // One that cannot even close is as good as closed.
-            let _ = self.run(&mut [], &mut Vec::new(), &mut seal.out, Wish::Close);
+            let _ = self.run_again(&mut seal.out, Wish::Close);
         }
+    }
+
+    /// Runs without new input. What did not come whole is shown to rustls each time: it remembers places in it.
+    fn run_again(&mut self, out: &mut Sink, wish: Wish<'_>) -> Result<(), TlsError> {
+        let mut carried = std::mem::take(&mut self.carried);
+        let taken = self.run(&mut carried, &mut Vec::new(), out, wish)?;
+        carried.drain(..taken.min(carried.len()));
+        self.carried = carried;
+        Ok(())
     }
 
     fn run(
@@ -184,18 +212,12 @@ impl Session {
         wish: Wish<'_>,
     ) -> Result<usize, TlsError> {
         let flow = Flow { plain, out, is_peer_closed: &mut self.is_peer_closed };
-        match &mut self.end {
+        let outcome = match &mut self.end {
             End::Server(server) => run(server, input, flow, wish),
             End::Client(client) => run(client, input, flow, wish),
-        }
-    }
-
-    /// The alert that tells the peer of a failure, where there is one.
-    fn last_words(&mut self, out: &mut Sink) {
-        match &mut self.end {
-            End::Server(server) => last_words(server, out),
-            End::Client(client) => last_words(client, out),
-        }
+        };
+        // Failure is sticky: nothing is opened or sealed after it.
+        outcome.inspect_err(|_| (self.is_closed, self.is_peer_closed) = (true, true))
     }
 }
 
@@ -316,6 +338,9 @@ trait Role {
     type Data;
 
     fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+
+    /// Whether something waits to be encoded.
+    fn has_to_write(&self) -> bool;
 }
 
 impl Role for UnbufferedServerConnection {
@@ -323,6 +348,10 @@ impl Role for UnbufferedServerConnection {
 
     fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(input)
+    }
+
+    fn has_to_write(&self) -> bool {
+        self.wants_write()
     }
 }
 
@@ -332,67 +361,89 @@ impl Role for UnbufferedClientConnection {
     fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(input)
     }
+
+    fn has_to_write(&self) -> bool {
+        self.wants_write()
+    }
 }
 
 /// Goes on until nothing more comes of the input, then does what is wished; answers how much of the input is used up.
 fn run<R: Role>(
     end: &mut R,
     input: &mut [u8],
-    flow: Flow<'_>,
+    mut flow: Flow<'_>,
     wish: Wish<'_>,
 ) -> Result<usize, TlsError> {
-    let Flow { plain, out, is_peer_closed } = flow;
     let mut taken = 0usize;
     loop {
-        let UnbufferedStatus { mut discard, state } =
-            end.process(input.get_mut(taken..).unwrap_or_default());
-        let is_over = match state? {
-            ConnectionState::ReadTraffic(mut traffic) => {
-                while let Some(record) = traffic.next_record() {
-                    let AppDataRecord { discard: more, payload } = record?;
-                    plain.try_reserve(payload.len()).map_err(|_| TlsError::NoMemory)?;
-                    plain.extend_from_slice(payload);
-                    discard = discard.saturating_add(more);
-                }
-                false
-            }
-            ConnectionState::EncodeTlsData(mut data) => {
-                out.append(0, |room| data.encode(room).map_err(Short::from))?;
-                false
-            }
-            ConnectionState::TransmitTlsData(data) => {
-                data.done();
-                false
-            }
-            ConnectionState::PeerClosed => {
-                *is_peer_closed = true;
-                false
-            }
-            ConnectionState::WriteTraffic(mut traffic) => {
-                match wish {
-                    Wish::Nothing => {}
-                    Wish::Send(bytes) => {
-                        let room = bytes.len().saturating_add(OVERHEAD);
-                        out.append(room, |room| traffic.encrypt(bytes, room).map_err(Short::from))?;
-                    }
-                    Wish::Close => {
-                        out.append(OVERHEAD, |room| traffic.queue_close_notify(room).map_err(Short::from))?;
-                    }
-                }
-                true
-            }
-            // Early data is never offered, so none is ever read.
-            _ => true,
+        let UnbufferedStatus { discard, state } = end.process(input.get_mut(taken..).unwrap_or_default());
+        let step = match state {
+            Ok(state) => flow.step(state, wish),
+            Err(error) => Err(error.into()),
         };
-        taken = taken.saturating_add(discard);
-        if is_over {
-            return Ok(taken);
+        match step {
+            Ok(Step::On { discard: more }) => taken = taken.saturating_add(discard).saturating_add(more),
+            Ok(Step::Over) => return Ok(taken.saturating_add(discard)),
+            Err(error) => {
+                say_why(end, flow.out);
+                return Err(error);
+            }
         }
     }
 }
 
-fn last_words<R: Role>(end: &mut R, out: &mut Sink) {
-    while let Ok(ConnectionState::EncodeTlsData(mut data)) = end.process(&mut []).state {
+/// Whether more may come.
+enum Step {
+    On { discard: usize },
+    Over,
+}
+
+impl Flow<'_> {
+    fn step<D>(&mut self, state: ConnectionState<'_, '_, D>, wish: Wish<'_>) -> Result<Step, TlsError> {
+        let mut discard = 0usize;
+        match state {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                while let Some(record) = traffic.next_record() {
+                    let AppDataRecord { discard: more, payload } = record?;
+                    self.plain.try_reserve(payload.len()).map_err(|_| TlsError::NoMemory)?;
+                    self.plain.extend_from_slice(payload);
+                    discard = discard.saturating_add(more);
+                }
+            }
+            ConnectionState::EncodeTlsData(mut data) => {
+                self.out.append(0, |room| data.encode(room).map_err(Short::from))?;
+            }
+            ConnectionState::TransmitTlsData(data) => data.done(),
+            ConnectionState::PeerClosed => *self.is_peer_closed = true,
+            ConnectionState::WriteTraffic(traffic) => {
+                self.write(traffic, wish)?;
+                return Ok(Step::Over);
+            }
+            // Early data is never offered, so none is ever read.
+            _ => return Ok(Step::Over),
+        }
+        Ok(Step::On { discard })
+    }
+
+    fn write<D>(&mut self, mut traffic: WriteTraffic<'_, D>, wish: Wish<'_>) -> Result<(), TlsError> {
+        match wish {
+            Wish::Nothing => Ok(()),
+            Wish::Send(bytes) => {
+                let room = bytes.len().saturating_add(OVERHEAD);
+                self.out.append(room, |room| traffic.encrypt(bytes, room).map_err(Short::from))
+            }
+            Wish::Close => {
+                self.out.append(OVERHEAD, |room| traffic.queue_close_notify(room).map_err(Short::from))
+            }
+        }
+    }
+}
+
+/// Writes the alert that tells the peer of a failure, where there is one. While something waits to be encoded, rustls
+/// looks at no input; after a failure it must not be shown any.
+fn say_why<R: Role>(end: &mut R, out: &mut Sink) {
+    while end.has_to_write() {
+        let Ok(ConnectionState::EncodeTlsData(mut data)) = end.process(&mut []).state else { return };
         if out.append(0, |room| data.encode(room).map_err(Short::from)).is_err() {
             return;
         }
