@@ -6,11 +6,12 @@ use std::{error::Error, io::Write, time::Duration};
 
 use gnezdo::time::Backoff;
 use gnezdo::ws::CloseCode;
-use gnezdo::{Closed, Config, ConnId, Connect, Context, Handler, Message, PostError, Reactor};
+use gnezdo::{Closed, Config, ConnId, Connect, Context, Handler, Message, PostError, Reactor, TlsClient};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 const HELP: &str = "\
-usage: client [OPTIONS] ws://HOST:PORT/PATH | ws+unix:/PATH:/RESOURCE
+usage: client [OPTIONS] ws://HOST:PORT/PATH | wss://HOST:PORT/PATH | ws+unix:/PATH:/RESOURCE
+  --ca PEM        for wss, trust these certificates instead of the system's (needs the feature tls)
   --reconnect     try again, up to 20 times with growing pauses, when the connection fails
   --ping SECONDS  ping a server silent for so long, 0 for never (default 30)";
 
@@ -83,8 +84,18 @@ fn main() {
     }
 }
 
+#[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
+fn trusting(ca: &str) -> Result<TlsClient, Box<dyn Error>> {
+    Ok(TlsClient::with_roots(&std::fs::read(ca)?)?)
+}
+
+#[cfg(not(any(feature = "tls", feature = "tls-aws-lc")))]
+fn trusting(_ca: &str) -> Result<TlsClient, Box<dyn Error>> {
+    Err("--ca needs a build with the feature tls".into())
+}
+
 fn run() -> Result<(), Box<dyn Error>> {
-    let (mut url, mut ping, mut backoff) = (None, 30, None);
+    let (mut url, mut ca, mut ping, mut backoff) = (None, None, 30, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -93,12 +104,14 @@ fn run() -> Result<(), Box<dyn Error>> {
                 return Ok(());
             }
             Long("reconnect") => backoff = Some(Backoff::new(std::process::id().into()).at_most(20)),
+            Long("ca") => ca = Some(parser.value()?.string()?),
             Long("ping") => ping = parser.value()?.parse()?,
             Value(value) if url.is_none() => url = Some(value.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
-    let connect = Connect::to(&url.ok_or("which URL? Try --help")?)?;
+    let mut connect = Connect::to(&url.ok_or("which URL? Try --help")?)?;
+    connect.tls = ca.as_deref().map(trusting).transpose()?;
     let client = Client { connect, backoff, connection: None, waiting: Vec::new(), failed: true };
     let mut config = Config::default();
     config.timeouts.ping = (ping > 0).then(|| Duration::from_secs(ping));
