@@ -110,7 +110,7 @@ fn timeout_defaults(timeouts: &Timeouts) -> [Default; 6] {
     ]
 }
 
-fn settings_defaults(settings: &Settings) -> [Default; 15] {
+fn settings_defaults(settings: &Settings) -> [Default; 16] {
     let Settings {
         max_connections,
         accept_budget,

@@ -127,7 +127,7 @@ impl Shared {
     pub(super) fn left(&mut self, stage: Stage) {
         match stage {
             Stage::Securing | Stage::Opening(_) | Stage::Held(_) => {
-                self.opening = self.opening.saturating_sub(1)
+                self.opening = self.opening.saturating_sub(1);
             }
             Stage::Socket(mut protocol) => protocol.release(&mut self.space),
             Stage::Dialling(_) | Stage::Calling(_) | Stage::Raw | Stage::Ended(_) => {}

@@ -99,7 +99,7 @@ fn dismiss<H: Handler>(cx: &mut Context<'_, H>, id: ConnId) {
         Stage::Socket(_) => drop(cx.close(id, CloseCode::GOING_AWAY, "")),
         Stage::Raw => cx.finish(id),
         Stage::Securing | Stage::Opening(_) | Stage::Held(_) | Stage::Dialling(_) | Stage::Calling(_) => {
-            cx.abort(id)
+            cx.abort(id);
         }
         Stage::Ended(_) => {}
     }

@@ -77,7 +77,9 @@ impl Jumping {
     fn gather_all(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let mut fresh = Vec::new();
         self.system.poll(&mut fresh, timeout)?;
-        fresh.into_iter().for_each(|event| self.gather(event));
+        for event in fresh {
+            self.gather(event);
+        }
         Ok(())
     }
 
