@@ -7,6 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use gnezdo::{Config, ConnId, Context, Handler, Message, Reactor};
@@ -100,11 +101,16 @@ fn client_comes_back_when_it_is_told_to() {
     drop(echo);
     let _echo = Example::server("echo", &[&addr]);
     // What is said before the client knows that the first one is gone is lost with it.
-    for _ in 0..10 {
-        client.say("again\n");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    assert_eq!(client.line(), "again");
+    let (mut input, (told, hears)) = (client.input.take().unwrap(), mpsc::channel::<()>());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while hears.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+                input.write_all(b"again\n").unwrap();
+            }
+        });
+        assert_eq!(client.line(), "again");
+        drop(told);
+    });
 }
 
 /// What an example said to its end: on standard output, or, where it failed, on standard error.

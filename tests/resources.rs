@@ -25,6 +25,9 @@ fn alone() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How late the process may be told of what is due, where other processes want the processor as well.
+const SCHEDULING: Duration = Duration::from_secs(3);
+
 /// Waits until something is true.
 fn until(what: &str, patience: Duration, mut is_true: impl FnMut() -> bool) -> Duration {
     let began = Instant::now();
@@ -200,11 +203,9 @@ fn out_of_descriptors(target: impl Fn(&Echo) -> Target) {
     drop(lucky);
     let began = Instant::now();
     for client in &mut queue {
-        until(
-            "a waiting client is served",
-            Duration::from_millis(1_500).saturating_sub(began.elapsed()),
-            || fate(client) == Fate::Served,
-        );
+        until("a waiting client is served", SCHEDULING.saturating_sub(began.elapsed()), || {
+            fate(client) == Fate::Served
+        });
     }
     let freed = began.elapsed();
     report(&format!(
@@ -349,7 +350,10 @@ fn a_signal_closes_everyone_with_1001_and_ends_the_server_within_its_grace() {
             target.kind()
         ));
         assert_eq!(status.code(), Some(0));
-        assert!(took < Duration::from_secs(6), "the grace is five seconds, and it took {took:?}");
+        assert!(
+            took < Duration::from_secs(5) + SCHEDULING,
+            "the grace is five seconds, and it took {took:?}"
+        );
         drop(deaf);
     }
 }
@@ -371,7 +375,7 @@ fn a_signal_ends_the_server_at_once_where_everyone_answers() {
     let (status, _) = server.ended();
     report(&format!("after SIGINT with 500 readers the server ended after {:.1?}", began.elapsed()));
     assert_eq!(status.code(), Some(0));
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < SCHEDULING);
 }
 
 #[test]
@@ -380,14 +384,16 @@ fn a_second_signal_ends_the_server_at_once() {
     let mut server = Echo::start(&[]);
     let [tcp, unix] = server.targets();
     let clients: Vec<Client> = (0..50).flat_map(|_| [deaf(&tcp), Client::connect(&unix)]).collect();
+    let mut reader = Client::connect(&unix);
     server.signal("TERM");
+    assert_eq!(reader.receive().close_code(), Some(1001));
     std::thread::sleep(Duration::from_millis(300));
     assert!(server.is_running(), "the first signal leaves the others their grace");
     server.signal("TERM");
     let (status, took) = server.ended();
     report(&format!("after the second SIGTERM the server ended after {took:.1?} with {status}"));
     assert_eq!(status.code(), Some(0));
-    assert!(took < Duration::from_secs(1));
+    assert!(took < SCHEDULING);
     drop(clients);
 }
 
