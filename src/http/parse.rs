@@ -331,7 +331,7 @@ mod tests {
                 assert_eq!(Request::parse(head.as_bytes(), &mut storage, &limits).err(), error, "{lines}");
             }
         }
-        assert!(start.elapsed() < Duration::from_millis(100));
+        assert!(start.elapsed() < Duration::from_secs(1));
     }
 
     #[test]

@@ -185,14 +185,14 @@ mod tests {
 
     #[test]
     fn r1_a_head_byte_by_byte_costs_no_more_than_its_length() {
-        // So long that to look twice at each byte for each piece would take many seconds.
+        // So long that to look at all of it for each piece would take half a minute.
         let limits = HeadLimits { max_bytes: 1 << 20, ..HeadLimits::default() };
         let mut head = b"GET / HTTP/1.1\r\nHost: a\r\nCookie: ".to_vec();
         head.resize(limits.max_bytes - 4, b'c');
         head.extend_from_slice(b"\r\n\r\n");
         let start = Instant::now();
         assert_eq!(scan_cut(&head, 0..head.len(), &limits), Ok(Scan::Complete { head_len: head.len() }));
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -204,13 +204,13 @@ fn r3_hostile_headers_are_answered_at_once() {
         ("", ",", ""),
     ] {
         let value = format!("{head}{}{tail}", filler.repeat(size / filler.len()));
-        // The best of three, for the sake of machines that do something else meanwhile.
+        // The best of some, for the sake of machines that do something else meanwhile.
         let time_one = |_| {
             let start = Instant::now();
             let _ = answer(&value);
             start.elapsed()
         };
-        let best = (0..3).map(time_one).min();
+        let best = (0..10).map(time_one).min();
         assert!(best < Some(Duration::from_millis(20)), "{head}{filler}: {best:?}");
     }
 }

@@ -194,7 +194,7 @@ fn r3_subprotocols_are_different_tokens_within_a_bound() {
     for (count, failure) in [(63, None), (64, None), (65, refused.as_ref()), (2500, refused.as_ref())] {
         assert_eq!(judge_list(&numbered(count)).as_ref(), failure, "{count}");
     }
-    assert!(start.elapsed() < Duration::from_millis(100));
+    assert!(start.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
