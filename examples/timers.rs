@@ -48,7 +48,7 @@ fn main() -> gnezdo::Result<()> {
     reactor.with(|timers, cx| {
         timers.began = cx.now();
         cx.set_timer(Duration::from_millis(100), BEAT);
-        timers.never = cx.set_timer(Duration::from_millis(150), NEVER);
+        timers.never = cx.set_timer(Duration::from_millis(350), NEVER);
         cx.set_timer(Duration::from_millis(450), END);
     });
     reactor.run()

@@ -358,5 +358,7 @@ impl Drop for TempDir {
 fn timers_beat_are_cancelled_and_end() {
     let said = Example::start("timers", &[]).finish();
     assert!(said.contains("cancelled: true") && !said.contains("never printed"), "{said}");
-    assert!(said.contains("the end, after 4 beats"), "{said}");
+    // On a busy machine each beat is a little later, and fewer come before the end.
+    let is_the_end = (1..=4).any(|beats| said.contains(&format!("the end, after {beats} beats")));
+    assert!(is_the_end, "{said}");
 }
