@@ -115,7 +115,8 @@ fn an_address_that_swallows_everything_is_given_up_at_the_deadline() {
 #[test]
 fn r45_two_hundred_clients_at_a_backlog_of_one_all_connect() {
     let mut ledger = Ledger::open();
-    let mut caller = Caller::new(Config::default());
+    // Each waits for those who came before it, and for the processor.
+    let mut caller = Caller::giving_up_after(4 * PATIENCE);
     ledger.count();
     let listening = Listening::new(Kind::Unix, 1);
     let target = listening.raw();
