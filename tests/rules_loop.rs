@@ -1452,8 +1452,8 @@ fn pings_go_on_where_silence_is_not_limited() {
     let mut config = Config::default();
     (config.timeouts.ping, config.timeouts.idle) = (Some(milliseconds(150)), None);
     let server = Server::start(Scripted::echo(), config);
-    let mut client = Client::open(&server);
     let began = Instant::now();
+    let mut client = Client::open(&server);
     for ping in 1..=4 {
         assert_eq!(client.next(), Frame::ping(""));
         assert!(began.elapsed() >= milliseconds(145 * ping));
