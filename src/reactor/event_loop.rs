@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::buf::Intake;
 use crate::net::{Addr, CloseHow, Event, Key as Token, ListenOptions, NetError, Readiness, System, Waker};
 use crate::reactor::awake::Awake;
 use crate::reactor::connection::{Connection, Flags, Phase};
@@ -29,7 +30,7 @@ pub struct EventLoop<D: Driver, S: System> {
     pub(super) system: S,
     pub(super) core: Core<D::Session>,
     /// What is received lands here, unless the driver has a better place for it.
-    pub(super) buffer: Box<[u8]>,
+    pub(super) buffer: Intake,
     /// What came encrypted, and what was inside.
     pub(super) opening: Opening,
     events: Vec<Event>,
@@ -70,7 +71,7 @@ impl Alert {
 impl<D: Driver, S: System> EventLoop<D, S> {
     /// A loop over `system`, driven by `driver`. The settings are those that [`Settings::check`] accepted.
     pub fn new(driver: D, system: S, settings: Settings) -> Self {
-        let buffer = vec![0; settings.receive_budget].into_boxed_slice();
+        let buffer = Intake::new(settings.receive_budget);
         let awake = Awake::new(settings.busy_poll, system.now());
         let core = Core::new(settings, system.now());
         let waker = system.waker();

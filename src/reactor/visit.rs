@@ -103,16 +103,16 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             }
             return;
         }
-        let answer = self.system.receive(socket, &mut self.buffer);
-        let Some(count) = self.received(key, self.buffer.len(), answer) else { return };
-        let bytes = self.buffer.get_mut(..count).unwrap_or_default();
+        let answer = self.system.receive(socket, self.buffer.as_mut_slice());
+        let Some(count) = self.received(key, self.buffer.size(), answer) else { return };
+        let bytes = self.buffer.first_mut(count);
         let io = &mut Io { core: &mut self.core, system: &mut self.system };
         let taken = self.driver.receive(io, ConnId(key), bytes);
         let left = bytes.get(taken..).unwrap_or_default();
         if !left.is_empty() && !mutant("drop what the driver left") {
             self.core.carry(key, left);
         }
-        if count == self.buffer.len() {
+        if count == self.buffer.size() {
             self.receive_rest(key);
         }
     }
@@ -188,10 +188,10 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     /// (R41): until its end of stream, or until it was too much.
     fn discard(&mut self, key: Key) {
         let Some(connection) = self.core.connections.get_mut(key) else { return };
-        let cut = match self.system.receive(connection.socket, &mut self.buffer) {
+        let cut = match self.system.receive(connection.socket, self.buffer.as_mut_slice()) {
             Ok(0) => Cut::Clean,
             Ok(count) => {
-                if count < self.buffer.len() && !connection.flags.has(Flags::HALF_CLOSED) {
+                if count < self.buffer.size() && !connection.flags.has(Flags::HALF_CLOSED) {
                     connection.flags.clear(Flags::READABLE);
                 }
                 if connection.discard(count) <= self.core.settings.linger_bytes {
