@@ -280,7 +280,7 @@ mod tests {
         for deadline in [0, 1, 63, 64, 65, 4_095, 4_096, 1 << 40, u64::MAX] {
             let mut wheel = Wheel::new(Tick(0));
             wheel.set(Tick(deadline), deadline).unwrap();
-            assert_eq!(wheel.next_deadline(), Some(Tick(deadline)));
+            assert_eq!((wheel.next_deadline(), wheel.is_empty()), (Some(Tick(deadline)), false));
             if deadline > 0 {
                 assert_eq!(drain(&mut wheel, deadline - 1), []);
             }

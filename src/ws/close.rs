@@ -213,4 +213,11 @@ mod tests {
         CloseFrame::new(CloseCode::NORMAL, &"€".repeat(100)).payload_into(&mut payload);
         assert_eq!(payload, [&[0x03, 0xE8], "€".repeat(41).as_bytes()].concat());
     }
+
+    #[test]
+    fn a_close_is_printed_as_a_number_and_words() {
+        let close = CloseFrame::new(CloseCode::GOING_AWAY, "bye");
+        assert_eq!(format!("{close:?}"), "CloseFrame(1001, \"bye\")");
+        assert_eq!(format!("{} {:?}", close.code(), close.code()), "1001 CloseCode(1001)");
+    }
 }

@@ -146,4 +146,12 @@ mod tests {
         assert_eq!(Control::new(&[7; 125]).unwrap().as_bytes(), [7; 125]);
         assert!(Control::new(&[7; 126]).is_none());
     }
+
+    #[test]
+    fn a_control_payload_is_its_bytes() {
+        let control = Control::new(b"\xFF?").unwrap();
+        assert!(control != Control::new(b"\xFF").unwrap());
+        assert_eq!(format!("{control:?}"), "Control(b\"\\xff?\")");
+        assert_eq!(AsRef::<[u8]>::as_ref(&control), b"\xFF?");
+    }
 }

@@ -159,4 +159,11 @@ mod tests {
         taken.sort_by_key(order);
         assert_eq!(given, taken);
     }
+
+    #[test]
+    fn r18_keys_are_counted_in_print_and_not_shown() {
+        let mut keys = MaskKeys::default();
+        keys.refill(generator(1)).unwrap();
+        assert_eq!(format!("{keys:?}"), "MaskKeys { remaining: 1024, .. }");
+    }
 }

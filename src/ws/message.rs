@@ -178,3 +178,28 @@ impl<'a> From<&'a Vec<u8>> for Message<'a> {
         Message::Binary(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_what_its_bytes_are_whole_or_in_pieces() {
+        let texts = [Text::from("сокет"), Text::from_pieces("сокет".as_bytes())];
+        for text in texts {
+            assert_eq!(text.as_str(), "сокет");
+            assert_eq!((text.to_string(), format!("{text:?}")), ("сокет".into(), "\"сокет\"".into()));
+            assert!(texts.iter().all(|other| text == *other) && text == *"сокет" && text == "сокет");
+            assert!(text != Text::from("socket") && text != *"socket" && text != "socket");
+        }
+    }
+
+    #[test]
+    fn a_message_is_as_long_as_its_bytes() {
+        for (message, length) in
+            [(Message::from(""), 0), (Message::from("é"), 2), (Message::from(&[1, 2, 3]), 3)]
+        {
+            assert_eq!((message.len(), message.is_empty()), (length, length == 0), "{message:?}");
+        }
+    }
+}

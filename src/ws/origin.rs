@@ -326,4 +326,18 @@ mod tests {
             assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin), "{text}");
         }
     }
+
+    #[test]
+    fn without_further_choice_a_stranger_is_refused_and_a_program_is_not() {
+        for (lines, verdict) in [
+            ("Host: a\r\nOrigin: http://evil\r\n", Err(Refusal::OriginNotAllowed)),
+            ("Host: a\r\nOrigin: http://a\r\n", Ok(())),
+            ("Host: a\r\n", Ok(())),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\n{lines}\r\n");
+            let mut storage = HeaderStorage::new();
+            let request = Request::parse(head.as_bytes(), &mut storage, &HeadLimits::default()).unwrap();
+            assert_eq!(OriginPolicy::SameHost.check(&request, PLAIN), verdict, "{lines:?}");
+        }
+    }
 }

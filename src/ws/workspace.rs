@@ -244,6 +244,8 @@ const RESET_WORK: usize = 512;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buf::Buffer;
+    use crate::ws::Kind;
 
     #[test]
     fn what_a_large_message_took_is_given_back_by_the_next_small_one() {
@@ -254,5 +256,37 @@ mod tests {
         space.masked_copy(&vec![0; OUTGOING_KEPT * 2], key).unwrap();
         space.masked_copy(&[0; 5], key).unwrap();
         assert!(space.outgoing.capacity() < OUTGOING_KEPT);
+    }
+
+    #[test]
+    fn a_pool_keeps_what_comes_back_up_to_its_bound() {
+        let mut space = Workspace::default();
+        for given in 1..=POOLED_PARTIALS + 1 {
+            space.give_partial(Box::default());
+            assert_eq!(space.partials.len(), given.min(POOLED_PARTIALS));
+        }
+        drop(space.take_partial());
+        assert_eq!(space.partials.len(), POOLED_PARTIALS - 1);
+
+        let mut buffer = Buffer::default();
+        space.buffers.grow(&mut buffer, 512).unwrap();
+        space.recycle(Payload::Assembled(Assembly::from_checked(Kind::Binary, buffer)));
+        assert_eq!(space.buffers.held(), 512);
+    }
+
+    #[cfg(feature = "deflate")]
+    #[test]
+    fn streams_are_kept_up_to_a_bound_and_shared_by_window_and_level() {
+        let (mut space, mut windows) = (Workspace::default(), Windows::default());
+        for given in 1..=POOLED_INFLATERS + 1 {
+            space.give_inflater(Inflater::boxed(WindowBits::MOST).unwrap());
+            assert_eq!(space.inflaters.len(), given.min(POOLED_INFLATERS));
+        }
+        for (bits, level, count) in [(15, 1, 1), (15, 9, 2), (9, 9, 3), (9, 1, 4), (15, 1, 4), (9, 9, 4)] {
+            space.set_compression(0, level);
+            let agreement = Agreement::PerMessage(WindowBits::new(bits));
+            assert!(space.compress(&[b'a'; 100], agreement, &mut windows));
+            assert_eq!(space.deflaters.iter().filter(|shared| shared.stream.is_some()).count(), count);
+        }
     }
 }

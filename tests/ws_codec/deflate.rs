@@ -384,6 +384,55 @@ fn a_message_is_sent_plain_when_asked_when_short_and_when_not_agreed() {
 }
 
 #[test]
+fn the_settings_of_compression_hold_from_the_next_message_on() {
+    let mut rig = Rig::new(&agreed(15, Takeover::No, &[]));
+    let (payload, mut lengths) = (lorem(300), Vec::new());
+    for (from, level) in [(301, 9), (300, 9), (300, 1)] {
+        rig.space.set_compression(from, level);
+        let message = Message::Binary(&payload);
+        let sent = rig.protocol.encode(message, Compress::Auto, &mut rig.space).unwrap();
+        lengths.push(sent.payload.len());
+    }
+    assert!(lengths[0] == 300 && lengths[1] < lengths[2] && lengths[2] < 300, "{lengths:?}");
+}
+
+#[test]
+fn what_compression_would_make_longer_is_sent_plain_where_no_window_lives_on() {
+    let mut rig = Rig::new(&agreed(15, Takeover::No, &[]));
+    let noise = noise(1000);
+    let sent = rig.protocol.encode(Message::Binary(&noise), Compress::Auto, &mut rig.space).unwrap();
+    assert_eq!((sent.head.as_bytes(), sent.payload), (&b"\x82\x7E\x03\xE8"[..], &noise[..]));
+}
+
+#[test]
+fn a_connection_that_has_ended_holds_no_stream() {
+    let mut rig = Rig::new(&agreed(15, Takeover::Yes, &[]));
+    rig.receive(&frame(TEXT, &compressed(b"hello")), Receive::Buffer);
+    rig.protocol.encode(Message::Binary(&lorem(1000)), Compress::Auto, &mut rig.space).unwrap();
+    let printed = format!("{:?}", rig.protocol);
+    assert!(printed.contains("inflater: Some(Inflater)") && printed.contains("deflater: Some(Deflater)"));
+    rig.receive(&frame(0x88, b""), Receive::Buffer);
+    let printed = format!("{:?}", rig.protocol);
+    assert!(printed.contains("Windows(None)"), "{printed}");
+}
+
+#[test]
+fn no_message_is_longer_on_the_wire_than_was_said() {
+    const HEAD: usize = 14;
+    for (takeover, growth) in [(Takeover::No, 0), (Takeover::Yes, 100 / 8 + 16)] {
+        let mut rig = Rig::new(&agreed(15, takeover, &[]));
+        assert_eq!(rig.protocol.longest(100, Compress::Never), 100 + HEAD);
+        assert_eq!(rig.protocol.longest(100, Compress::Auto), 100 + growth + HEAD);
+        for length in (512..3000).chain([70_000]) {
+            let (noise, mut wire) = (noise(length), Vec::new());
+            let message = Message::Binary(&noise);
+            rig.protocol.encode(message, Compress::Auto, &mut rig.space).unwrap().write_to(&mut wire);
+            assert!(wire.len() <= rig.protocol.longest(length, Compress::Auto), "{length}");
+        }
+    }
+}
+
+#[test]
 fn without_takeover_a_secret_does_not_change_the_length_of_what_follows() {
     let mut rig = Rig::new(&agreed(15, Takeover::No, &[]));
     let mut length =

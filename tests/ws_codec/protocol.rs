@@ -299,6 +299,70 @@ fn large_messages_are_dropped_after_our_close_however_received() {
     }
 }
 
+#[test]
+fn a_connection_that_was_given_up_takes_nothing_more_in() {
+    let mut rig = Rig::new(&Vector::default());
+    rig.receive(&frame(BINARY, &[1; 100_000])[..10_000], Receive::Buffer);
+    assert!(rig.protocol.landing(&mut rig.space).is_some());
+    rig.protocol.release(&mut rig.space);
+    assert!(rig.protocol.landing(&mut rig.space).is_none());
+    rig.receive(&[1; 90_000], Receive::Landing);
+    assert_eq!((rig.trace.events.len(), rig.protocol.state()), (0, State::Closed));
+}
+
+#[test]
+fn the_rest_of_a_frame_is_received_in_place_from_4_kib_on_and_in_few_pieces() {
+    let rest = |length: usize, here: usize| {
+        let mut rig = Rig::new(&Vector::default());
+        let wire = frame(BINARY, &vec![1; length]);
+        rig.receive(&wire[..wire.len() - length + here], Receive::Buffer);
+        rig.protocol.landing(&mut rig.space).map(|place| place.len())
+    };
+    assert_eq!((rest(5000, 905), rest(5000, 904), rest(5000, 903)), (None, Some(4096), Some(4097)));
+    assert_eq!(rest(60_000, 5000), Some(55_000));
+}
+
+#[test]
+fn connections_that_share_a_workspace_keep_apart_what_each_has_half_of() {
+    let cut_off = [
+        frame(PING, b"their ping"),
+        frame(TEXT_FIRST, b"their text"),
+        frame(TEXT, &[b'a'; 10_000]),
+        [frame(TEXT_FIRST, b"begun"), b"\x81\x80".to_vec()].concat(),
+    ];
+    for theirs in cut_off {
+        for cut in [1, theirs.len() / 2, theirs.len() - 1, theirs.len()] {
+            let (mut one, mut other) = (Rig::new(&Vector::default()), Rig::new(&Vector::default()));
+            let ours = [frame(BINARY_FIRST, b"o"), frame(PING, b"our ping"), frame(LAST, b"urs")].concat();
+            one.receive(&theirs[..cut], Receive::Buffer);
+            std::mem::swap(&mut one.space, &mut other.space);
+            for piece in ours.chunks(1) {
+                other.receive(piece, Receive::Buffer);
+            }
+            assert_eq!(
+                other.trace.events,
+                [Seen::Ping(b"our ping".to_vec()), binary(b"ours")],
+                "cut at {cut}"
+            );
+            std::mem::swap(&mut one.space, &mut other.space);
+            let whole = Vector::new(theirs.clone()).whole();
+            one.receive(&theirs[cut..], Receive::Buffer);
+            assert_eq!(one.trace, whole, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_message_that_lies_whole_in_the_input_is_lent_from_there() {
+    for first in [TEXT, BINARY] {
+        let mut wire = [frame(first, b"hello"), frame(CLOSE, b"")].concat();
+        let (mut input, mut rig) = (&mut wire[..], Rig::new(&Vector::default()));
+        let message = rig.protocol.lend(&mut input, &rig.limits).unwrap();
+        assert_eq!((message.as_bytes(), &*input), (&b"hello"[..], &frame(CLOSE, b"")[..]));
+        assert!(rig.protocol.lend(&mut input, &rig.limits).is_none(), "no message");
+    }
+}
+
 // RFC 6455 §8.1: text is UTF-8. (R14)
 
 #[test]
@@ -391,6 +455,19 @@ fn text_fails_at_the_first_impossible_byte_before_the_frame_is_whole() {
         assert_eq!(after.events, [Seen::Failed(ProtocolError::InvalidUtf8)], "{payload:x?}");
         assert_eq!(after.output, refusal(ProtocolError::InvalidUtf8));
     }
+}
+
+#[test]
+fn text_received_in_place_fails_once_and_what_lands_later_is_nothing() {
+    let mut rig = Rig::new(&Vector::default());
+    rig.receive(
+        &frame(TEXT, &[&[b'a'; 9000][..], b"\xFF", &[b'a'; 9000]].concat())[..9500],
+        Receive::Landing,
+    );
+    assert_eq!(rig.trace.events, [Seen::Failed(ProtocolError::InvalidUtf8)]);
+    assert_eq!(rig.trace.output, refusal(ProtocolError::InvalidUtf8));
+    assert!(rig.protocol.landed(1, &mut rig.space, &rig.limits, 0).is_none());
+    assert_eq!((rig.protocol.state(), rig.space.replies.len()), (State::Failed, 0));
 }
 
 #[test]
