@@ -30,7 +30,7 @@ pub use face::{
 #[cfg(feature = "net")]
 pub use net::{Addr, ListenOptions, Peer};
 #[cfg(feature = "net")]
-pub use reactor::{ConnId, ListenerId, SendError, Sent, Settings};
+pub use reactor::{ConnId, Delivery, ListenerId, Overflow, SendError, Sent, Settings, Shed};
 #[cfg(feature = "net")]
 pub use tls::{TlsClient, TlsError, TlsServer};
 pub use ws::{Limits, Message};

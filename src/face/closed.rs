@@ -54,6 +54,8 @@ pub enum Reason {
     /// What waited for all peers together passed [`Settings::max_queued`](crate::Settings::max_queued), and most of it
     /// for this one.
     Crowded,
+    /// It did not keep up with what was published, and [`Overflow::Close`](crate::Overflow) was asked for.
+    Overflowed,
     /// The connection that was asked for never stood: no address answered, and this is what the last one said.
     NotConnected(NetError),
     /// The server's answer to our request for a WebSocket was not the one of RFC 6455 §4.2.2.
@@ -96,6 +98,7 @@ impl fmt::Display for Reason {
             }),
             Self::Aborted => f.write_str("cut off"),
             Self::Crowded => f.write_str("of all that waited to be sent, most waited for this peer"),
+            Self::Overflowed => f.write_str("the peer did not keep up with what was published"),
             Self::NotConnected(error) => write!(f, "not connected: {error}"),
             Self::Refused(failure) => write!(f, "the server refused: {failure}"),
             Self::Lost(error) => write!(f, "the connection broke: {error}"),
@@ -136,6 +139,7 @@ impl Closed {
             Cause::Finished => Reason::Finished,
             Cause::Aborted => Reason::Aborted,
             Cause::Crowded => Reason::Crowded,
+            Cause::Overflowed => Reason::Overflowed,
             Cause::Stalled => Reason::TimedOut(Timeout::Write),
             Cause::NotConnected(error) => Reason::NotConnected(error),
             Cause::Lost(error) => Reason::Lost(error),

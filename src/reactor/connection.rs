@@ -6,6 +6,8 @@ use crate::net::SocketId;
 use crate::reactor::dial::Dial;
 use crate::reactor::driver::Drain;
 use crate::reactor::output::Staged;
+use crate::reactor::queue::Queue;
+use crate::reactor::sent::SendError;
 use crate::time::wheel::TimerKey;
 use crate::tls::Session;
 
@@ -127,7 +129,7 @@ impl Flags {
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     /// Refused by the kernel, in order.
-    pub(super) queue: ByteQueue,
+    pub(super) queue: Queue,
     /// Received, but left by the driver for later.
     pub(super) carry: ByteQueue,
     /// Ends a connection whose peer takes nothing.
@@ -186,6 +188,21 @@ impl<P> Connection<P> {
     #[inline]
     pub(super) fn pending(&self) -> usize {
         self.queued().saturating_add(self.staged.len())
+    }
+
+    /// Whether the kernel may be offered something.
+    pub(super) fn may_send(&self) -> bool {
+        self.phase != Phase::Dead && self.flags.has(Flags::WRITABLE)
+    }
+
+    /// Whether it takes anything to send.
+    #[inline]
+    pub(super) fn takes(&self) -> Result<(), SendError> {
+        match self.phase {
+            Phase::Open if !self.flags.has(Flags::LAST_SENT) => Ok(()),
+            Phase::Open | Phase::Dialling | Phase::Securing | Phase::Finishing => Err(SendError::Closing),
+            Phase::Lingering | Phase::Dead => Err(SendError::Gone),
+        }
     }
 
     pub(super) fn backlog(&mut self) -> &mut Backlog {

@@ -1,6 +1,6 @@
 //! L3, the loop's own state, apart from the driver and the system: knows connections, lists and deadlines.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 
 use crate::buf::{BufferPool, NoMemory};
@@ -8,7 +8,8 @@ use crate::mutants::mutant;
 use crate::net::{Addr, SocketId};
 use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::driver::{Cause, End};
-use crate::reactor::output::{Output, Staged};
+use crate::reactor::output::{Output, Part, Staged};
+use crate::reactor::share::{Account, Shed};
 use crate::reactor::{ListenerId, Settings};
 use crate::slab::{Key, Slab};
 use crate::time::Time;
@@ -24,6 +25,10 @@ pub(super) struct Core<P> {
     pub(super) output: Output,
     /// Bytes in all queues together, but for those of the dead.
     pub(super) queued: usize,
+    /// What is to be done for those that do not keep up, and what was, where that is anything but nothing.
+    pub(super) accounts: HashMap<Key, Account>,
+    /// What was done for all of them together, since the loop began.
+    pub(super) shed: Shed,
     /// Where queues get their memory, and give it back.
     pub(super) buffers: BufferPool,
     /// Connections to visit in the next turn, in order; each stands here once at most ([`Flags::LISTED`]).
@@ -108,6 +113,8 @@ impl<P> Core<P> {
     pub(super) fn new(settings: Settings, now: Time) -> Self {
         Self {
             queued: 0,
+            accounts: HashMap::new(),
+            shed: Shed::default(),
             buffers: BufferPool::new(settings.queue_pool),
             settings,
             connections: Slab::with_capacity(CONNECTIONS_AT_FIRST),
@@ -261,20 +268,32 @@ impl<P> Core<P> {
     /// connection is lost.
     #[cold]
     pub(super) fn enqueue(&mut self, key: Key, staged: Staged, head: &[u8], payload: &[u8], taken: usize) {
+        self.output.line_up(staged);
+        let keys = self.keys_of(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let before = connection.queued();
         let backlog = connection.backlog();
         let mut skip = if mutant("queue again what was taken") { 0 } else { taken };
-        let mut kept = Ok(());
-        for part in self.output.slices(staged).chain([head, payload]) {
-            let rest = part.get(skip..).unwrap_or_default();
-            kept = kept.and_then(|()| backlog.queue.append(rest, &mut self.buffers));
-            skip = skip.saturating_sub(part.len());
+        let (mut kept, mut replaced) = (Ok(()), 0);
+        for part in self.output.parts().chain([Part::Bytes(head), Part::Bytes(payload)]) {
+            let merged = part.wait(skip, &mut backlog.queue, keys, &mut self.buffers);
+            replaced = u64::saturating_add(replaced, u64::from(merged == Ok(true)));
+            kept = kept.and(merged.map(drop));
+            skip = skip.saturating_sub(part.bytes().len());
         }
-        self.queued = self.queued.saturating_add(backlog.queue.len().saturating_sub(before));
+        let after = backlog.queue.len();
+        self.queued = self.queued.saturating_sub(before).saturating_add(after);
         if kept == Err(NoMemory) {
             return self.kill(key, Cause::Lost(io::ErrorKind::OutOfMemory.into()), Cut::Reset);
         }
+        self.note_shed(key, Shed { replaced, ..Shed::default() });
+        self.watch_queue(key);
+    }
+
+    /// Something waits: watches that the peer takes it, and hears no more of one for whom too much does.
+    pub(super) fn watch_queue(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let backlog = connection.backlog();
         if backlog.stall.is_none() && !mutant("forget the stall timer") {
             let at = self.now.saturating_add(self.settings.stall_timeout);
             backlog.stall = self.wheel.set(tick_after(at), Alarm::Stall(key));

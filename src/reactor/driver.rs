@@ -139,6 +139,8 @@ pub enum Cause {
     Stalled,
     /// All queues together passed [`Settings::max_queued`](crate::reactor::Settings), and this one was the longest.
     Crowded,
+    /// It did not keep up with what is shared, and [`Overflow::Close`](crate::reactor::Overflow) was asked for.
+    Overflowed,
     /// The connection never stood: no address answered, and this is what the last one said.
     NotConnected(NetError),
     /// The stream failed.

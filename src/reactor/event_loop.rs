@@ -332,6 +332,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let freed = !self.core.dead.is_empty();
         while let Some((key, cut)) = self.core.dead.pop() {
             let Some(mut connection) = self.core.connections.remove(key) else { continue };
+            self.core.accounts.remove(&key);
             if let Some(dial) = connection.backlog.as_mut().and_then(|backlog| backlog.dial.as_mut()) {
                 dial.close(&mut self.system);
                 continue;

@@ -59,14 +59,7 @@ impl<P> Io<'_, P> {
         let size = head.len().saturating_add(payload.len());
         let limit = self.core.settings.max_queue;
         let Some(connection) = self.core.connections.get_mut(id.0) else { return Err(SendError::Gone) };
-        match connection.phase {
-            Phase::Open => {}
-            Phase::Dialling | Phase::Securing | Phase::Finishing => return Err(SendError::Closing),
-            Phase::Lingering | Phase::Dead => return Err(SendError::Gone),
-        }
-        if connection.flags.has(Flags::LAST_SENT) {
-            return Err(SendError::Closing);
-        }
+        connection.takes()?;
         let pending = connection.pending();
         if bound == Bound::Kept && pending.saturating_add(size) > limit {
             return self.send_beyond(id, head, payload);
@@ -97,7 +90,7 @@ impl<P> Io<'_, P> {
 
     /// Why a send is refused. One that may be tried again is owed a word when there is room.
     #[cold]
-    fn refuse(&mut self, id: ConnId, size: usize, pending: usize) -> SendError {
+    pub(super) fn refuse(&mut self, id: ConnId, size: usize, pending: usize) -> SendError {
         let limit = self.core.settings.max_queue;
         if size > limit {
             return SendError::TooBig { size, limit };

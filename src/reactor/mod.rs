@@ -14,9 +14,11 @@ mod driver;
 mod event_loop;
 mod io;
 mod output;
+mod queue;
 mod secure;
 mod sent;
 mod settings;
+mod share;
 mod visit;
 mod write;
 
@@ -25,3 +27,4 @@ pub use event_loop::{Alert, EventLoop};
 pub use io::Io;
 pub use sent::{Bound, SendError, Sent};
 pub use settings::{Settings, SettingsError};
+pub use share::{Delivery, Overflow, Shed};

@@ -10,7 +10,7 @@ use crate::net::System;
 use crate::reactor::connection::{Flags, Phase};
 use crate::reactor::core::{Core, Cut};
 use crate::reactor::driver::Cause;
-use crate::reactor::output::Staged;
+use crate::reactor::output::{Part, Staged};
 use crate::reactor::{ConnId, Driver, EventLoop, Io, write};
 use crate::slab::Key;
 use crate::tls::{MOST_CARRIED, Seal, Session, TlsError};
@@ -197,9 +197,10 @@ pub(super) fn flush<P, S: System + ?Sized>(
     if connection.phase == Phase::Dead {
         return;
     }
-    let output = std::mem::take(&mut core.output);
+    let mut output = std::mem::take(&mut core.output);
+    output.line_up(staged);
     let outcome = apart(core, key, |core, tls, seal| {
-        let parts = output.slices(staged).chain([head, payload]);
+        let parts = output.parts().map(Part::bytes).chain([head, payload]);
         tls.seal(parts, seal, |sealed| offer(core, system, key, sealed))
     });
     core.output = output;

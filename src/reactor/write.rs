@@ -5,11 +5,11 @@
 use std::io;
 
 use crate::mutants::mutant;
-use crate::net::System;
+use crate::net::{SocketId, System};
 use crate::reactor::connection::{Flags, Phase};
 use crate::reactor::core::{Core, Cut};
 use crate::reactor::driver::Cause;
-use crate::reactor::output::{Gather, Staged};
+use crate::reactor::output::{GATHER, GATHER_MANY, Gather, Output, Part, Staged};
 use crate::reactor::secure;
 use crate::slab::Key;
 
@@ -46,13 +46,14 @@ pub(super) fn offer<P, S: System + ?Sized>(
     }
     let willing = connection.queued() == 0 && connection.flags.has(Flags::WRITABLE);
     let all = staged.len().saturating_add(head.len()).saturating_add(payload.len());
-    let (offered, answer) = match core.output.single(staged) {
-        _ if !willing => (0, Ok(0)),
-        Some(single) if single.len() == all => (all, system.send(connection.socket, single)),
-        _ => {
-            let gather = Gather::of(core.output.slices(staged).chain([head, payload]));
-            (gather.len(), system.send_gathered(connection.socket, gather.slices()))
-        }
+    let (offered, answer) = if !willing {
+        (0, Ok(0))
+    } else if let Some(single) = core.output.single(staged).filter(|single| single.len() == all) {
+        (all, system.send(connection.socket, single))
+    } else if core.output.line_up(staged) <= GATHER {
+        gathered::<S, GATHER>(system, connection.socket, &core.output, head, payload)
+    } else {
+        gathered::<S, GATHER_MANY>(system, connection.socket, &core.output, head, payload)
     };
     let taken = match answer {
         Ok(taken) => taken.min(offered),
@@ -72,21 +73,37 @@ pub(super) fn offer<P, S: System + ?Sized>(
     }
 }
 
+/// Offers what was lined up, and `head` and `payload` behind it, in one call.
+fn gathered<S: System + ?Sized, const N: usize>(
+    system: &mut S,
+    socket: SocketId,
+    output: &Output,
+    head: &[u8],
+    payload: &[u8],
+) -> (usize, io::Result<usize>) {
+    let gather = Gather::<N>::of(output.parts().map(Part::bytes).chain([head, payload]));
+    (gather.len(), system.send_gathered(socket, gather.slices()))
+}
+
 /// Writes what is queued.
 pub(super) fn drain<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key) {
     let Some(connection) = core.connections.get_mut(key) else { return };
     let Some(backlog) = connection.backlog.as_ref() else { return };
-    let waiting = backlog.queue.as_slice();
-    let taken = match system.send(connection.socket, waiting) {
+    let waiting = Gather::<GATHER_MANY>::of(backlog.queue.slices());
+    let answer = match waiting.slices() {
+        [single] => system.send(connection.socket, single),
+        many => system.send_gathered(connection.socket, many),
+    };
+    let taken = match answer {
         Ok(taken) => taken.min(waiting.len()),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
         Err(error) => return core.kill(key, Cause::Lost(error), Cut::Reset),
     };
-    if taken < waiting.len() {
+    let offered = waiting.len();
+    if taken < offered {
         connection.flags.clear(Flags::WRITABLE);
     }
     if mutant("advance by what was offered") {
-        let offered = waiting.len();
         core.dequeue(key, offered);
     } else if taken > 0 {
         core.dequeue(key, taken);

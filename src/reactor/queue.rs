@@ -1,0 +1,337 @@
+//! L3, what the kernel refused of one connection's bytes: knows order, and where a message begins that may still be
+//! dropped; not what the bytes mean.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::buf::{BufferPool, NoMemory};
+use crate::reactor::connection::ByteQueue;
+use crate::reactor::output::{Part, Shared};
+
+/// Bytes of this connection alone, copied, and between them shared messages, which are not.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    own: ByteQueue,
+    /// `None` for most: whoever is sent no shared messages, or keeps up.
+    shelf: Option<Box<Shelf>>,
+}
+
+/// The shared messages of a queue, in order.
+///
+/// Invariants: `led` is the sum of all `before`, and at most the length of the own bytes; `size` that of all messages less
+/// `begun`; `begun > 0` only where the first item has nothing before it.
+#[derive(Debug, Default)]
+struct Shelf {
+    items: VecDeque<Item>,
+    /// How many items ever stood before the first one: an item's number is this and its index.
+    number: u64,
+    led: usize,
+    size: usize,
+    /// What the kernel has of the first message.
+    begun: usize,
+    /// The number of the item with a key.
+    latest: HashMap<u64, u64>,
+}
+
+/// A shared message, and how many of the own bytes go out between the one before and it.
+#[derive(Debug)]
+struct Item {
+    before: usize,
+    shared: Shared,
+}
+
+/// What a message that waits does about an earlier one with its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// Nothing.
+    Ignored,
+    /// It takes its place.
+    Merged,
+}
+
+impl Queue {
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.own.len().saturating_add(self.shelf.as_ref().map_or(0, |shelf| shelf.size))
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.shelf.is_none()
+    }
+
+    /// What it costs to keep: its bytes, and what each message takes beside them.
+    pub(super) fn weight(&self) -> usize {
+        let items = self.shelf.as_ref().map_or(0, |shelf| shelf.items.len());
+        self.len().saturating_add(items.saturating_mul(ITEM))
+    }
+
+    /// What it would cost if every message were dropped that can be.
+    pub(super) fn least_weight(&self) -> usize {
+        let begun = self.shelf.as_ref().filter(|shelf| shelf.begun > 0);
+        let begun =
+            begun.and_then(|shelf| Some(weight_of(&shelf.items.front()?.shared).saturating_sub(shelf.begun)));
+        self.own.len().saturating_add(begun.unwrap_or(0))
+    }
+
+    /// Keeps bytes behind all that waits.
+    pub(super) fn append(&mut self, bytes: &[u8], pool: &mut BufferPool) -> Result<(), NoMemory> {
+        self.own.append(bytes, pool)
+    }
+
+    /// Keeps a message behind all that waits; the kernel has `begun` bytes of it, if any then before anything else waits.
+    pub(super) fn push(&mut self, shared: &Shared, begun: usize, keys: Keys) {
+        let own = self.own.len();
+        let shelf = self.shelf.get_or_insert_default();
+        if let (Keys::Merged, Some(key), 0) = (keys, shared.key, begun) {
+            let number = shelf.number.saturating_add(count(shelf.items.len()));
+            shelf.latest.insert(key, number);
+        }
+        let before = own.saturating_sub(shelf.led);
+        shelf.led = own;
+        shelf.begun = shelf.begun.max(begun);
+        shelf.size = shelf.size.saturating_add(shared.bytes.len().saturating_sub(begun));
+        shelf.items.push_back(Item { before, shared: shared.clone() });
+    }
+
+    /// The message that a later one with this key would replace: not one that the kernel has a part of.
+    pub(super) fn waiting(&self, key: u64) -> Option<&Shared> {
+        let shelf = self.shelf.as_ref()?;
+        shelf.items.get(shelf.index_of(key)?).map(|item| &item.shared)
+    }
+
+    /// Puts a message in the place of the one with its key; answers whether there was one.
+    pub(super) fn replace(&mut self, shared: &Shared) -> bool {
+        let Some(shelf) = self.shelf.as_mut() else { return false };
+        let index = shared.key.and_then(|key| shelf.index_of(key));
+        let Some(item) = index.and_then(|index| shelf.items.get_mut(index)) else { return false };
+        shelf.size = shelf.size.saturating_sub(item.shared.bytes.len()).saturating_add(shared.bytes.len());
+        item.shared = shared.clone();
+        true
+    }
+
+    /// Drops the oldest message of which the kernel has nothing; answers whether there was one.
+    pub(super) fn drop_oldest(&mut self) -> bool {
+        let Some(shelf) = self.shelf.as_mut() else { return false };
+        let is_kept = shelf.begun > 0;
+        let Some(item) = shelf.items.remove(usize::from(is_kept)) else { return false };
+        // The bytes before it now go out before the one behind it.
+        match shelf.items.get_mut(usize::from(is_kept)) {
+            Some(next) => next.before = next.before.saturating_add(item.before),
+            None => shelf.led = shelf.led.saturating_sub(item.before),
+        }
+        shelf.size = shelf.size.saturating_sub(item.shared.bytes.len());
+        shelf.forget(item.shared.key);
+        shelf.number = shelf.number.saturating_add(1);
+        self.trim();
+        true
+    }
+
+    /// All of it, in order.
+    pub(super) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let (mut own, mut begun) = (self.own.as_slice(), self.shelf.as_ref().map_or(0, |shelf| shelf.begun));
+        let items = self.shelf.iter().flat_map(|shelf| &shelf.items).map(Some).chain([None]);
+        items.flat_map(move |item| {
+            let Some(item) = item else { return [std::mem::take(&mut own), &[]] };
+            let (before, rest) = own.split_at_checked(item.before).unwrap_or((own, &[]));
+            own = rest;
+            [before, item.shared.bytes.get(std::mem::take(&mut begun)..).unwrap_or_default()]
+        })
+    }
+
+    /// The kernel took so many bytes from the front.
+    pub(super) fn advance(&mut self, mut count: usize, pool: &mut BufferPool) {
+        while let Some(shelf) = self.shelf.as_mut().filter(|_| count > 0) {
+            let Some(item) = shelf.items.front_mut() else { break };
+            let own = count.min(item.before);
+            item.before = item.before.saturating_sub(own);
+            shelf.led = shelf.led.saturating_sub(own);
+            self.own.advance(own, pool);
+            count = count.saturating_sub(own);
+            count = count.saturating_sub(shelf.give(count));
+            self.trim();
+        }
+        if count > 0 {
+            self.own.advance(count, pool);
+        }
+    }
+
+    /// An empty shelf is none.
+    fn trim(&mut self) {
+        self.shelf.take_if(|shelf| shelf.items.is_empty());
+    }
+}
+
+impl Shelf {
+    fn index_of(&self, key: u64) -> Option<usize> {
+        usize::try_from(self.latest.get(&key)?.checked_sub(self.number)?).ok()
+    }
+
+    /// The first message is dropped, or the kernel has a part of it: no later one takes its place.
+    fn forget(&mut self, key: Option<u64>) {
+        if let Some(key) = key
+            && self.index_of(key).is_none_or(|index| index <= usize::from(self.begun > 0))
+        {
+            self.latest.remove(&key);
+        }
+    }
+
+    /// The kernel took up to `count` bytes of the first message; answers how many of them it had.
+    fn give(&mut self, count: usize) -> usize {
+        let Some(item) = self.items.front() else { return 0 };
+        let left = item.shared.bytes.len().saturating_sub(self.begun);
+        let (given, key) = (count.min(left), item.shared.key);
+        if given > 0 && self.begun == 0 {
+            self.forget(key);
+        }
+        self.size = self.size.saturating_sub(given);
+        self.begun = self.begun.saturating_add(given);
+        if given == left && count >= left {
+            self.items.pop_front();
+            self.number = self.number.saturating_add(1);
+            self.begun = 0;
+        }
+        given
+    }
+}
+
+/// What a message costs in a queue.
+pub(super) fn weight_of(shared: &Shared) -> usize {
+    shared.bytes.len().saturating_add(ITEM)
+}
+
+fn count(items: usize) -> u64 {
+    u64::try_from(items).unwrap_or(u64::MAX)
+}
+
+impl Part<'_> {
+    /// Keeps what is left of a part behind all that waits, where the kernel took `skip` bytes of it; answers whether a
+    /// message took the place of one that waited.
+    pub(super) fn wait(
+        self,
+        skip: usize,
+        queue: &mut Queue,
+        keys: Keys,
+        pool: &mut BufferPool,
+    ) -> Result<bool, NoMemory> {
+        match self {
+            Part::Bytes(bytes) => queue.append(bytes.get(skip..).unwrap_or_default(), pool).map(|()| false),
+            Part::Shared(shared) if skip >= shared.bytes.len() => Ok(false),
+            Part::Shared(shared) if skip == 0 && keys == Keys::Merged && queue.replace(shared) => Ok(true),
+            Part::Shared(shared) => {
+                queue.push(shared, skip, keys);
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// What a shared message counts for in a queue beside its bytes: its place, and that of its key.
+const ITEM: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::cast_possible_truncation, reason = "a test draws small numbers")]
+
+    use super::*;
+    use crate::buf::BufferPool;
+
+    /// The same, as plainly as can be: what is left of each piece, and whether it may still be dropped.
+    #[derive(Debug, Default)]
+    struct Naive(VecDeque<(Vec<u8>, Option<u64>, bool)>);
+
+    impl Naive {
+        fn bytes(&self) -> Vec<u8> {
+            self.0.iter().flat_map(|(bytes, ..)| bytes).copied().collect()
+        }
+
+        fn advance(&mut self, mut count: usize) {
+            while let Some((bytes, key, free)) = self.0.front_mut().filter(|_| count > 0) {
+                let taken = count.min(bytes.len());
+                bytes.drain(..taken);
+                (*free, *key, count) = (false, None, count - taken);
+                if bytes.is_empty() {
+                    self.0.pop_front();
+                }
+            }
+        }
+
+        fn replace(&mut self, shared: &Shared) -> bool {
+            let latest = self.0.iter_mut().rfind(|(_, key, _)| *key == shared.key && key.is_some());
+            latest.map(|(bytes, ..)| *bytes = shared.bytes.to_vec()).is_some()
+        }
+
+        fn drop_oldest(&mut self) -> bool {
+            self.0.iter().position(|(.., free)| *free).map(|at| self.0.remove(at)).is_some()
+        }
+    }
+
+    fn message(seed: u64, size: usize, key: Option<u64>) -> Shared {
+        Shared { bytes: (0..size).map(|at| (seed as usize * 31 + at) as u8).collect(), key }
+    }
+
+    #[test]
+    fn a_queue_is_the_same_as_a_plain_list_of_pieces() {
+        let mut random = 7_u64;
+        let mut draw = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        for _ in 0..300 {
+            let (mut queue, mut naive) = (Queue::default(), Naive::default());
+            let mut pool = BufferPool::new(1 << 20);
+            for step in 0..200 {
+                match draw(6) {
+                    0 => {
+                        let own = message(step, draw(9) as usize, None).bytes.to_vec();
+                        queue.append(&own, &mut pool).unwrap();
+                        naive.0.extend((!own.is_empty()).then_some((own, None, false)));
+                    }
+                    1 | 2 => {
+                        let shared =
+                            message(step, 1 + draw(9) as usize, Some(draw(4)).filter(|key| *key > 0));
+                        let part = Part::Shared(&shared);
+                        let replaced = part.wait(0, &mut queue, Keys::Merged, &mut pool).unwrap();
+                        assert_eq!(replaced, naive.replace(&shared));
+                        if !replaced {
+                            naive.0.push_back((shared.bytes.to_vec(), shared.key, true));
+                        }
+                    }
+                    3 => assert_eq!(queue.drop_oldest(), naive.drop_oldest()),
+                    4 if queue.is_empty() => {
+                        let shared = message(step, 9, Some(1));
+                        Part::Shared(&shared).wait(4, &mut queue, Keys::Merged, &mut pool).unwrap();
+                        naive.0.push_back((shared.bytes[4..].to_vec(), None, false));
+                    }
+                    _ => {
+                        let count = draw(queue.len() as u64 + 1) as usize;
+                        queue.advance(count, &mut pool);
+                        naive.advance(count);
+                    }
+                }
+                let bytes: Vec<u8> = queue.slices().flatten().copied().collect();
+                assert_eq!(bytes, naive.bytes());
+                assert_eq!((queue.len(), queue.is_empty()), (bytes.len(), bytes.is_empty()));
+                assert!(queue.least_weight() <= queue.weight());
+                for key in 1..4 {
+                    let waiting = naive.0.iter().rfind(|(_, other, _)| *other == Some(key));
+                    assert_eq!(
+                        queue.waiting(key).map(|shared| shared.bytes.to_vec()),
+                        waiting.map(|w| w.0.clone())
+                    );
+                }
+            }
+            queue.advance(usize::MAX, &mut pool);
+            assert!(queue.is_empty());
+        }
+    }
+
+    #[test]
+    fn keys_mean_nothing_where_they_are_ignored() {
+        let (mut queue, mut pool) = (Queue::default(), BufferPool::new(0));
+        for seed in 0..3 {
+            let part = message(seed, 5, Some(1));
+            assert!(!Part::Shared(&part).wait(0, &mut queue, Keys::Ignored, &mut pool).unwrap());
+        }
+        assert_eq!((queue.len(), queue.waiting(1).is_some()), (15, false));
+    }
+}
