@@ -33,4 +33,4 @@ pub use net::{Addr, ListenOptions, Peer};
 pub use reactor::{ConnId, Delivery, ListenerId, Overflow, SendError, Sent, Settings, Shed};
 #[cfg(feature = "net")]
 pub use tls::{TlsClient, TlsError, TlsServer};
-pub use ws::{Limits, Message};
+pub use ws::{Limits, Message, Prepared};

@@ -1,6 +1,8 @@
 //! One connection after its opening handshake: messages both ways, pings, and the closing handshake (RFC 6455 §5.5, §7).
 //! Knows no sockets and no clocks: bytes come in, events and bytes go out, and the time is told.
 
+use std::sync::Arc;
+
 use super::close::{CloseCode, CloseFrame};
 use super::compression::Agreement;
 use super::decoder::Decoder;
@@ -13,6 +15,7 @@ use super::mask::MaskKey;
 use super::message::{Kind, Message};
 use super::outgoing::{Compress, NotSent, Outgoing, write_close, write_control};
 use super::ping::PingLimiter;
+use super::prepared::Prepared;
 use super::role::Role;
 use super::windows::Windows;
 use super::workspace::Workspace;
@@ -219,6 +222,22 @@ impl Protocol {
             return Ok(Outgoing { head: message_head(kind, payload.len(), None, false), payload });
         }
         self.transform(message, compress, space)
+    }
+
+    /// A message that others are sent too, as it goes onto this end's wire: in bytes that it shares with all who agreed on
+    /// the same, unless it is a client, which masks. It may be sent late, or not at all, without any harm to those that
+    /// are [encoded](Protocol::encode) later.
+    ///
+    /// # Errors
+    /// As [`encode`](Protocol::encode).
+    pub fn share(&mut self, message: &mut Prepared, space: &mut Workspace) -> Result<Arc<[u8]>, NotSent> {
+        self.require_open()?;
+        let key = self.role().outgoing_key(&mut space.keys)?;
+        let (bytes, compressed) = message.agreed(self.outgoing, key, space);
+        if compressed {
+            self.windows.restart_deflater();
+        }
+        Ok(bytes)
     }
 
     /// Compresses, masks, or both.

@@ -30,6 +30,13 @@ impl Windows {
         &mut self.0.get_or_insert_default().deflater
     }
 
+    /// Has our own stream begin anew with an empty window, if there is one: the peer's has moved without it.
+    pub(super) fn restart_deflater(&mut self) {
+        if let Some(deflater) = self.0.as_mut().and_then(|pair| pair.deflater.as_mut()) {
+            deflater.reset();
+        }
+    }
+
     /// Drops both.
     pub(super) fn clear(&mut self) {
         self.0 = None;

@@ -146,6 +146,11 @@ impl Workspace {
         (self.config.compress_from, self.config.level) = (from, level);
     }
 
+    /// What [`set_compression`](Workspace::set_compression) said last.
+    pub(super) fn compression(&self) -> (usize, u8) {
+        (self.config.compress_from, self.config.level)
+    }
+
     /// Compresses `payload` into [`outgoing`](Workspace::outgoing) with the connection's own stream, which is made when
     /// first needed, or with the one that is shared; says no if it is not worth sending so.
     pub(super) fn compress(&mut self, payload: &[u8], agreement: Agreement, windows: &mut Windows) -> bool {

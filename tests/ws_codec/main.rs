@@ -16,6 +16,8 @@ mod endpoint;
 mod limits;
 mod mirror;
 mod pair;
+#[cfg(feature = "deflate")]
+mod prepared;
 mod protocol;
 mod rig;
 mod splits;
