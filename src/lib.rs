@@ -19,12 +19,14 @@ pub mod time;
 #[cfg(feature = "net")]
 #[cfg_attr(not(feature = "_tls"), path = "tls_absent.rs")]
 pub mod tls;
+#[cfg(feature = "net")]
+mod topics;
 pub mod ws;
 
 #[cfg(feature = "net")]
 pub use face::{
     Accept, Answer, CloseError, Closed, Config, ConfigError, Connect, ConnectError, Context, DecideError,
-    Error, Handler, Listen, Listening, PostError, Reactor, Reason, Remote, Request, Result, Serve,
+    Error, Handler, Listen, Listening, PostError, Published, Reactor, Reason, Remote, Request, Result, Serve,
     ShutdownReport, Side, Target, TargetError, Timeout, Timeouts, WebSocketConfig,
 };
 #[cfg(feature = "net")]
@@ -33,4 +35,6 @@ pub use net::{Addr, ListenOptions, Peer};
 pub use reactor::{ConnId, Delivery, ListenerId, Overflow, SendError, Sent, Settings, Shed};
 #[cfg(feature = "net")]
 pub use tls::{TlsClient, TlsError, TlsServer};
+#[cfg(feature = "net")]
+pub use topics::{SubscribeError, TopicLimits};
 pub use ws::{Limits, Message, Prepared};

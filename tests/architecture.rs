@@ -33,6 +33,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "slab", may_use: &["mutants"], never: IMPURE },
     Layer { name: "sync", may_use: &[], never: IMPURE },
     Layer { name: "time", may_use: &["slab"], never: IMPURE },
+    Layer { name: "topics", may_use: &[], never: IMPURE },
     Layer { name: "http", may_use: &["buf"], never: IMPURE },
     Layer { name: "ws", may_use: &["mutants", "buf", "http"], never: IMPURE },
     Layer { name: "tls", may_use: &[], never: IMPURE },
@@ -50,7 +51,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "face",
-        may_use: &["mutants", "buf", "slab", "sync", "time", "http", "ws", "tls", "net", "reactor"],
+        may_use: &["mutants", "buf", "slab", "sync", "time", "topics", "http", "ws", "tls", "net", "reactor"],
         never: &["mio::", "socket2::", "libc::", "rustls", "println!"],
     },
 ];

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gnezdo::http::HeadLimits;
 use gnezdo::net::StreamOptions;
-use gnezdo::{Config, Limits, ListenOptions, Settings, Timeouts, WebSocketConfig};
+use gnezdo::{Config, Limits, ListenOptions, Settings, Timeouts, TopicLimits, WebSocketConfig};
 
 fn read(path: impl AsRef<Path>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -57,6 +57,7 @@ fn defaults() -> BTreeMap<String, String> {
         websocket,
         timeouts,
         settings,
+        topics,
         max_opening,
         max_posts,
         post_budget,
@@ -64,7 +65,11 @@ fn defaults() -> BTreeMap<String, String> {
         message_pool,
         inflate_budget,
     } = Config::default();
+    let TopicLimits { topics, per_connection, name } = topics;
     let mut all = Vec::from([
+        ("topics.topics", number(topics)),
+        ("topics.per_connection", number(per_connection)),
+        ("topics.name", number(name)),
         ("max_opening", or_none(max_opening, number)),
         ("max_posts", number(max_posts)),
         ("post_budget", number(post_budget)),

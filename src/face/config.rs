@@ -6,6 +6,7 @@ use crate::http::HeadLimits;
 use crate::net::ListenOptions;
 use crate::reactor::{Settings, SettingsError};
 use crate::tls::TlsServer;
+use crate::topics::TopicLimits;
 use crate::ws::{AbsentOrigin, DeflateConfig, DeflateConfigError, Limits, OriginPolicy};
 
 /// How a [`Reactor`](crate::Reactor) behaves. The defaults are the safe ones.
@@ -17,6 +18,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Budgets, queues and bounds of the loop.
     pub settings: Settings,
+    /// Bounds of topics and their subscribers.
+    pub topics: TopicLimits,
     /// Most connections that have not completed their opening handshake; beyond, the oldest of them is cut (R4).
     /// `None`, the default, takes a quarter of [`Settings::max_connections`].
     pub max_opening: Option<usize>,
@@ -42,6 +45,7 @@ impl Default for Config {
             websocket: WebSocketConfig::default(),
             timeouts: Timeouts::default(),
             settings: Settings::default(),
+            topics: TopicLimits::default(),
             max_opening: None,
             max_posts: 1_024,
             post_budget: 256,

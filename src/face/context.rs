@@ -158,10 +158,8 @@ impl<H: Handler> Context<'_, H> {
         self.shared.provide_keys(&mut self.io);
         let session = self.io.session(id).ok_or(SendError::Gone)?;
         let Stage::Socket(protocol) = &mut session.stage else { return Err(SendError::Closing) };
+        self.shared.choose_compression(session.service);
         let space = &mut self.shared.space;
-        if let Some(deflate) = &self.shared.services.of(session.service).deflate {
-            space.set_compression(deflate.threshold, deflate.level);
-        }
         let frame = protocol.encode(message, compress, space).map_err(not_sent)?;
         self.io.send(id, frame.head.as_bytes(), frame.payload, Bound::Exempt)
     }
@@ -220,6 +218,7 @@ impl<H: Handler> Context<'_, H> {
                     .close(code, reason, &mut self.shared.space, frame)
                     .map_err(|_| CloseError::Closing)?;
                 session.closing = true;
+                self.shared.topics.leave(id);
                 let outcome = self.io.send(id, frame, &[], Bound::Exempt);
                 if !mutant("leave a close frame behind") {
                     frame.clear();
@@ -261,6 +260,7 @@ impl<H: Handler> Context<'_, H> {
 
     /// Ends a connection at once, by a reset; what is queued is lost.
     pub fn abort(&mut self, id: ConnId) {
+        self.shared.topics.leave(id);
         self.io.abort(id);
     }
 
@@ -401,6 +401,7 @@ impl<H: Handler> Context<'_, H> {
         if matches!(session.stage, Stage::Ended(_)) {
             return;
         }
+        self.shared.topics.leave(id);
         let outcome = Outcome::of(&session.stage, reason);
         let stage = std::mem::replace(&mut session.stage, Stage::Ended(Some(Box::new(outcome))));
         let is_client = matches!(&stage, Stage::Socket(protocol) if protocol.role() == Role::Client);
@@ -413,7 +414,7 @@ impl<H: Handler> Context<'_, H> {
 /// What WebSocket runs on, by its name of RFC 7301.
 pub(super) const HTTP: &str = "http/1.1";
 
-fn not_sent(error: NotSent) -> SendError {
+pub(super) fn not_sent(error: NotSent) -> SendError {
     match error {
         NotSent::NotOpen => SendError::Closing,
         NotSent::NoKeys => SendError::NoKeys,

@@ -18,6 +18,7 @@ use crate::reactor::{Cause, ConnId, Drain, Driver, End, Io, ListenerId};
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
 use crate::tls::TlsClient;
+use crate::topics::Topics;
 use crate::ws::{Control, Workspace, WorkspaceConfig};
 
 /// The user's handler, and what all of its connections share.
@@ -33,6 +34,7 @@ pub(super) struct Runtime<H: Handler> {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) services: Services,
+    pub(super) topics: Topics<ConnId>,
     pub(super) timeouts: Timeouts,
     pub(super) space: Workspace,
     /// For small frames on their way out; empty between calls.
@@ -74,6 +76,7 @@ impl Shared {
         let space = WorkspaceConfig { pool_bytes, inflate_budget, ..WorkspaceConfig::default() };
         Self {
             services: Services::new(config.websocket.clone()),
+            topics: Topics::new(config.topics),
             timeouts: config.timeouts.clone(),
             space: Workspace::new(space),
             scratch: Vec::new(),
@@ -114,6 +117,13 @@ impl Shared {
         if keys.remaining() < KEYS_AT_LEAST {
             // Where the system has no randomness nothing is sent, and the send says so.
             let _ = keys.refill(|bytes| io.random(bytes));
+        }
+    }
+
+    /// Has what is sent next compressed as a service wants it.
+    pub(super) fn choose_compression(&mut self, service: ServiceIndex) {
+        if let Some(deflate) = &self.services.of(service).deflate {
+            self.space.set_compression(deflate.threshold, deflate.level);
         }
     }
 
@@ -371,6 +381,7 @@ impl<H: Handler> Driver for Runtime<H> {
 
     fn closed(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, end: End) {
         self.shared.late_pongs.remove(&id);
+        self.shared.topics.leave(id);
         let Some(session) = io.session(id) else { return };
         let met = session.met;
         let outcome = match std::mem::replace(&mut session.stage, Stage::Ended(None)) {
