@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use gnezdo::{Closed, ConnId, Reason, Side};
+use gnezdo::{Closed, ConnId, Message, Overflow, Prepared, Reason, Shed, Side};
 
 use crate::wire::Note;
 
@@ -28,6 +28,10 @@ pub(crate) struct Entry {
     /// Messages that a send accepted.
     pub(crate) sent: Vec<Note>,
     pub(crate) sent_bytes: Vec<u8>,
+    /// Which of those sent were shared with others, so that they may be dropped, and with what key.
+    pub(crate) shared: BTreeMap<usize, u64>,
+    /// What was dropped of them, as far as our side says.
+    pub(crate) shed: Shed,
     /// Messages that came.
     pub(crate) received: Vec<Note>,
     pub(crate) received_bytes: Vec<u8>,
@@ -74,6 +78,80 @@ pub(crate) enum How {
     Otherwise,
 }
 
+/// How much of what it was sent a peer has to have heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All but as many as were dropped.
+    Exactly,
+    /// All but those, and what was published when it was gone already or was refused.
+    AtMost,
+    FirstPart,
+}
+
+impl Entry {
+    /// It may hear this, unless that is dropped.
+    pub(crate) fn share(&mut self, message: &Prepared) {
+        self.shared.insert(self.sent.len(), message.key().unwrap_or(u64::MAX));
+        let text = matches!(message.message(), Message::Text(_));
+        self.sent.push(Note::new(text, message.message().as_bytes()));
+    }
+
+    /// Whether these messages are what was sent, in order, without any but those that may have been dropped; and where it is
+    /// all, whether as many of those are missing as our side says.
+    pub(crate) fn is_heard(&self, heard: &[Note], extent: Extent, overflow: Overflow) -> bool {
+        let found = match overflow {
+            Overflow::Coalesce => self.missing_in_any_order(heard, extent),
+            Overflow::Reject | Overflow::DropNewest | Overflow::DropOldest | Overflow::Close => {
+                self.missing_in_order(heard, extent)
+            }
+        };
+        let shed = usize::try_from(self.shed.dropped + self.shed.replaced).unwrap_or(usize::MAX);
+        found.is_some_and(|missing| match extent {
+            Extent::Exactly => missing == shed,
+            Extent::AtMost => missing >= shed,
+            Extent::FirstPart => true,
+        })
+    }
+
+    /// How many are missing; `None` where it is not what was sent.
+    fn missing_in_order(&self, heard: &[Note], extent: Extent) -> Option<usize> {
+        let (mut sent, mut missing) = (self.sent.iter().enumerate(), 0);
+        for note in heard {
+            loop {
+                let (at, next) = sent.next()?;
+                if next == note {
+                    break;
+                }
+                self.shared.get(&at)?;
+                missing += 1;
+            }
+        }
+        let mut rest = sent.map(|(at, _)| self.shared.contains_key(&at));
+        let is_all = extent == Extent::FirstPart || rest.clone().all(|is_shared| is_shared);
+        is_all.then(|| missing + rest.by_ref().count())
+    }
+
+    /// The same where a later one may have taken the place of an earlier one with its key.
+    fn missing_in_any_order(&self, heard: &[Note], extent: Extent) -> Option<usize> {
+        let (mut own, mut latest, mut shared) = (Vec::new(), BTreeMap::new(), 0);
+        for note in heard {
+            let is_it = |(at, key): (&usize, &u64)| (&self.sent[*at] == note).then_some((*at, *key));
+            let Some((at, key)) = self.shared.iter().find_map(is_it) else {
+                own.push(note);
+                continue;
+            };
+            shared += 1;
+            if latest.insert(key, at).is_some_and(|earlier| earlier >= at) {
+                return None;
+            }
+        }
+        let mut all = self.sent.iter().enumerate().filter(|(at, _)| !self.shared.contains_key(at));
+        let is_start = own.into_iter().all(|note| all.next().is_some_and(|(_, sent)| sent == note));
+        let is_all = extent == Extent::FirstPart || all.next().is_none();
+        (is_start && is_all).then_some(self.shared.len() - shared)
+    }
+}
+
 impl Book {
     pub(crate) fn entry(&mut self, id: ConnId) -> &mut Entry {
         self.entries.get_mut(&id.to_bits()).unwrap_or_else(|| panic!("{id:?} was never met"))
@@ -89,6 +167,8 @@ impl Book {
             raw,
             sent: Vec::new(),
             sent_bytes: Vec::new(),
+            shared: BTreeMap::new(),
+            shed: Shed::default(),
             received: Vec::new(),
             received_bytes: Vec::new(),
             left: false,

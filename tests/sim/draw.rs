@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gnezdo::Overflow;
 use gnezdo::sim::Tape;
 use gnezdo::ws::DeflateConfig;
 
@@ -73,6 +74,10 @@ fn equip(plan: &mut Plan, tape: &mut Tape) {
         _ => one(tape, &[OnRequest::Forget, OnRequest::AbortAndAccept]),
     };
     plan.manner.message = vec![Act::Echo];
+    plan.manner.overflow = one(tape, OVERFLOWS);
+    if tape.chance(3) {
+        plan.manner.open.push(Act::Subscribe(0));
+    }
     let manner = &mut plan.manner;
     let places =
         [&mut manner.open, &mut manner.message, &mut manner.drain, &mut manner.timer, &mut manner.pong];
@@ -119,7 +124,7 @@ fn some_size(tape: &mut Tape) -> usize {
 }
 
 fn act(tape: &mut Tape) -> Act {
-    match tape.choose(20) {
+    match tape.choose(26) {
         0 | 1 => Act::Echo,
         2 => Act::Say(1 + tape.choose(4), some_size(tape)),
         3 => Act::Pour(1 + tape.choose(30), some_size(tape)),
@@ -135,6 +140,11 @@ fn act(tape: &mut Tape) -> Act {
         13 => Act::Pause(some_time(tape)),
         14 | 15 => Act::Timer(some_time(tape)),
         16 => Act::Decide(one(tape, &[Verdict::Accept, Verdict::Respond])),
+        20 | 21 => Act::Subscribe(tape.choose(3)),
+        22 => Act::Publish(tape.choose(3), 1 + tape.choose(12), some_size(tape)),
+        23 => Act::PublishToOthers(tape.choose(3), some_size(tape)),
+        24 => one(tape, &[Act::Unsubscribe(0), Act::Unsubscribe(1)]),
+        25 => Act::Share(some_size(tape)),
         17 => one(tape, &[Act::CancelTimers, Act::CloseListeners, Act::Listen(0), Act::Listen(2)]),
         _ => {
             if tape.chance(4) {
@@ -145,6 +155,10 @@ fn act(tape: &mut Tape) -> Act {
         }
     }
 }
+
+/// All that may be done for those that do not keep up.
+pub(crate) const OVERFLOWS: &[Overflow] =
+    &[Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest, Overflow::Coalesce, Overflow::Close];
 
 /// A good client, or one that is good only for a while.
 fn client_script(tape: &mut Tape) -> Vec<Step> {

@@ -10,7 +10,8 @@ use gnezdo::time::Time;
 use gnezdo::time::wheel::TimerKey;
 use gnezdo::ws::{Agreed, CloseCode};
 use gnezdo::{
-    Accept, Answer, Closed, ConnId, Connect, Context, DecideError, Handler, Listen, Message, Request, Target,
+    Accept, Answer, Closed, ConnId, Connect, Context, DecideError, Delivery, Handler, Listen, Message,
+    Overflow, Prepared, Request, Shed, Target,
 };
 
 use crate::book::{Book, Entry, Stage};
@@ -50,6 +51,14 @@ pub(crate) enum Act {
     /// Sends a message of so many bytes to every open connection.
     Tell(usize),
     Ping,
+    /// Joins a topic, if it is a WebSocket.
+    Subscribe(usize),
+    Unsubscribe(usize),
+    /// Publishes so many messages of so many bytes to a topic, not to itself where it is asked so.
+    Publish(usize, usize, usize),
+    PublishToOthers(usize, usize),
+    /// Sends itself a prepared message of so many bytes.
+    Share(usize),
     Close,
     Finish,
     FinishWriting,
@@ -81,6 +90,8 @@ pub(crate) struct Manner {
     pub(crate) pong: Vec<Act>,
     pub(crate) post: Vec<Act>,
     pub(crate) close: Vec<Act>,
+    /// What is done for those that do not keep up.
+    pub(crate) overflow: Overflow,
     /// Raw connections that come in are connected through to this place.
     pub(crate) through: Option<usize>,
 }
@@ -122,8 +133,16 @@ enum What {
 #[derive(Debug)]
 pub(crate) struct Player {
     pub(crate) book: Book,
-    manner: Manner,
+    pub(crate) manner: Manner,
     places: Places,
+    /// Who is in which topic, in the order in which they came.
+    pub(crate) topics: BTreeMap<usize, Vec<ConnId>>,
+    /// Messages prepared so far.
+    prepared: usize,
+    /// How often what was published was refused.
+    pub(crate) refused: usize,
+    /// What was dropped for all whose end was told.
+    pub(crate) shed: Shed,
     tasks: BTreeMap<u64, Task>,
     next_token: u64,
     next_tag: u32,
@@ -154,6 +173,10 @@ impl Player {
             book: Book::default(),
             manner,
             places,
+            topics: BTreeMap::new(),
+            prepared: 0,
+            refused: 0,
+            shed: Shed::default(),
             tasks: BTreeMap::new(),
             next_token: 1,
             next_tag: FIRST_CALL,
@@ -232,6 +255,28 @@ impl Player {
                 self.try_the_dead(cx);
             }
             Act::Ping => drop(cx.ping(id, b"there?")),
+            Act::Subscribe(topic) => self.subscribe(cx, id, *topic),
+            Act::Unsubscribe(topic) => {
+                let was = cx.unsubscribe(id, &name_of(*topic));
+                let known = self.topics.entry(*topic).or_default();
+                assert!(!was || known.contains(&id), "{id:?} was in a topic that it never joined");
+                known.retain(|member| *member != id);
+            }
+            Act::Publish(topic, count, size) => {
+                for _ in 0..*count {
+                    self.publish(cx, *topic, *size, None);
+                }
+            }
+            Act::PublishToOthers(topic, size) => self.publish(cx, *topic, *size, Some(id)),
+            Act::Share(size) => {
+                let mut message = self.prepare(*size, 0);
+                if !self.book.entry(id).raw
+                    && self.fits(&message)
+                    && cx.send_prepared(id, &mut message).is_ok()
+                {
+                    self.book.entry(id).share(&message);
+                }
+            }
             Act::Close => self.leave(cx, id, Way::Close),
             Act::Finish => self.leave(cx, id, Way::Finish),
             Act::FinishWriting => self.leave(cx, id, Way::FinishWriting),
@@ -281,8 +326,73 @@ impl Player {
     /// Closes and cancels whatever is not a connection.
     pub(crate) fn give_back(&mut self, cx: &mut Cx<'_>) {
         self.close_listeners(cx);
+        assert_eq!(cx.shed_by_all(), self.shed, "what was dropped for all is not what was dropped for each");
+        for topic in self.topics.keys() {
+            assert_eq!(cx.subscribers(&name_of(*topic)), 0, "of topic {topic}");
+        }
         for task in std::mem::take(&mut self.tasks).into_values() {
             assert!(cx.cancel_timer(task.key), "a timer was not armed");
+        }
+    }
+
+    fn subscribe(&mut self, cx: &mut Cx<'_>, id: ConnId, topic: usize) {
+        if self.book.entry(id).raw || cx.subscribe(id, &name_of(topic)).is_err() {
+            return;
+        }
+        let members = self.topics.entry(topic).or_default();
+        if !members.contains(&id) {
+            members.push(id);
+        }
+    }
+
+    /// A message that tells itself from all others.
+    fn prepare(&mut self, size: usize, topic: usize) -> Prepared {
+        self.prepared += 1;
+        let mut payload = format!("shared.{}.", self.prepared);
+        while payload.len() < size {
+            payload.push(char::from(LETTERS[payload.len() * 5 % LETTERS.len()]));
+        }
+        Prepared::new(&payload).keyed((topic + self.prepared % 2) as u64)
+    }
+
+    /// Whether it is not refused for its size alone.
+    fn fits(&self, message: &Prepared) -> bool {
+        message.plain().len() + MASK <= self.places.max_queue
+    }
+
+    fn publish(&mut self, cx: &mut Cx<'_>, topic: usize, size: usize, except: Option<ConnId>) {
+        let mut message = self.prepare(size, topic);
+        if !self.fits(&message) {
+            return;
+        }
+        let members = self.topics.entry(topic).or_default().iter().copied();
+        let members: Vec<ConnId> = members.filter(|member| Some(*member) != except).collect();
+        let before: Vec<Shed> = members.iter().map(|member| cx.shed(*member)).collect();
+        let published = match except {
+            Some(sender) => cx.publish_from(sender, &name_of(topic), &mut message),
+            None => cx.publish(&name_of(topic), &mut message),
+        };
+        self.refused += published.refused;
+        assert!(published.subscribers() <= members.len(), "{published:?} to {members:?}");
+        let after = members.iter().map(|member| cx.shed(*member));
+        let of_each = |shed: &Shed| usize::try_from(shed.dropped + shed.replaced).unwrap_or(usize::MAX);
+        let grown =
+            after.map(|shed| of_each(&shed)).sum::<usize>() - before.iter().map(of_each).sum::<usize>();
+        let displaced = usize::try_from(published.displaced).unwrap_or(usize::MAX);
+        let told = published.dropped + published.replaced + displaced;
+        assert!(told <= grown, "{published:?}, but {grown} were dropped");
+        for member in members {
+            self.book.entry(member).share(&message);
+        }
+    }
+
+    /// Nobody is in a topic who has not joined it; notes what was dropped so far.
+    pub(crate) fn note_shed(&mut self, cx: &mut Cx<'_>) {
+        for (topic, members) in &self.topics {
+            assert!(cx.subscribers(&name_of(*topic)) <= members.len(), "more than {members:?} in {topic}");
+        }
+        for entry in self.book.entries.values_mut().filter(|entry| entry.stage == Stage::Open) {
+            entry.shed = cx.shed(entry.id);
         }
     }
 
@@ -496,6 +606,7 @@ impl Handler for Player {
     fn on_open(&mut self, cx: &mut Cx<'_>, id: ConnId) {
         self.tick(cx);
         self.book.opened(id);
+        cx.set_overflow(id, self.manner.overflow);
         if self.book.entry(id).raw {
             match self.book.entry(id).tag {
                 None => self.connect_through(cx, id),
@@ -605,6 +716,15 @@ impl Handler for Player {
     fn on_close(&mut self, cx: &mut Cx<'_>, id: ConnId, closed: &Closed) {
         self.tick(cx);
         self.book.closed(id, closed);
+        let shed = cx.shed(id);
+        self.book.entry(id).shed = shed;
+        (self.shed.dropped, self.shed.replaced) =
+            (self.shed.dropped + shed.dropped, self.shed.replaced + shed.replaced);
+        for (topic, members) in &mut self.topics {
+            members.retain(|member| *member != id);
+            assert!(cx.subscribers(&name_of(*topic)) <= members.len(), "{id:?} is over, but subscribes");
+        }
+        assert_ne!(cx.send_prepared(id, &mut Prepared::new("late")), Ok(Delivery::Staged));
         let own = *cx.get(id).unwrap_or_else(|| panic!("{id:?} has no data while it closes"));
         assert_eq!(own, self.book.entry(id).calls, "{id:?} has another connection's data");
         assert!(cx.send(id, "late").is_err(), "{id:?} closes and takes a message");
@@ -627,6 +747,12 @@ impl Handler for Player {
     }
 }
 
+fn name_of(topic: usize) -> String {
+    format!("topic {topic}")
+}
+
+/// What a client adds to a frame (RFC 6455 §5.2).
+const MASK: usize = 4;
 /// Tags of connections that our side makes begin here; those of visitors are below.
 pub(crate) const FIRST_CALL: u32 = 1 << 16;
 /// More than any plan needs, and few enough for all of them to end.

@@ -5,13 +5,25 @@ use std::time::Duration;
 use gnezdo::{Connect, Listen, Serve, WebSocketConfig};
 
 use crate::actor::{Pace, Part, Step, Until};
+use crate::draw::OVERFLOWS;
 use crate::plan::{Ending, Plan, Visitor, goodbye, hello, say, say_compressed, say_in, visit, wait};
 use crate::player::{Act, OnRequest, Verdict};
 
 /// All of them.
 pub(crate) fn all() -> Vec<Plan> {
-    [serving(), speaking(), leaving(), waiting(), calling(), raw(), crowding(), misbehaving(), regressions()]
-        .concat()
+    [
+        serving(),
+        speaking(),
+        leaving(),
+        waiting(),
+        calling(),
+        raw(),
+        crowding(),
+        misbehaving(),
+        publishing(),
+        regressions(),
+    ]
+    .concat()
 }
 
 /// All of them, in a roomy world and in two narrow ones: where little fits into the kernel and into our queues, there are
@@ -30,6 +42,35 @@ fn narrow(mut plan: Plan, room: usize) -> Plan {
     settings.landing_budget = settings.landing_budget.min(room);
     plan.all_is_heard = false;
     plan
+}
+
+/// One to many, with some that do not keep up, whatever is done for them.
+fn publishing() -> Vec<Plan> {
+    let slow = || [vec![Step::ReadAt(Pace::drip(900, 20))], hello(), vec![wait(2_500)], goodbye()].concat();
+    let quick = || [hello(), vec![say(1, 30), wait(300), say(2, 40), wait(2_000)], goodbye()].concat();
+    let all = |name: String, overflow| {
+        let plan =
+            Plan::serving(&name).visitor(slow()).unix_visitor(slow()).visitor(quick()).visitor(quick());
+        plan.with(|plan| {
+            plan.config.settings.max_queue = 6_000;
+            plan.config.settings.high_water = 4_000;
+            plan.config.settings.low_water = 1_000;
+            plan.buffer = 3_000;
+            plan.manner.overflow = overflow;
+            plan.manner.open =
+                vec![Act::Subscribe(0), Act::Subscribe(1), Act::Timer(Duration::from_millis(50))];
+            plan.manner.message = vec![Act::Echo, Act::Publish(0, 9, 700), Act::PublishToOthers(1, 90)];
+            plan.manner.drain = vec![Act::Share(50)];
+            plan.manner.timer = vec![Act::Publish(0, 3, 400), Act::Say(1, 60), Act::Publish(1, 2, 20)];
+            plan.manner.close = vec![Act::Publish(0, 1, 30), Act::Unsubscribe(0)];
+        })
+    };
+    let plain = OVERFLOWS.iter().map(|overflow| all(format!("published, {overflow:?}"), *overflow));
+    let deflated = OVERFLOWS.iter().map(|overflow| {
+        let plan = all(format!("published and compressed, {overflow:?}"), *overflow).deflating();
+        plan.with(|plan| plan.manner.message.push(Act::AbortOthers))
+    });
+    plain.chain(deflated).collect()
 }
 
 /// The opening handshake, in every way it can go.
