@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -124,7 +125,7 @@ fn said(name: &str, arguments: &[&str]) -> Result<String, String> {
 
 #[test]
 fn every_example_with_arguments_helps() {
-    for name in ["echo", "tcp_echo", "client", "proxy", "embed", "remote"] {
+    for name in ["echo", "tcp_echo", "client", "proxy", "embed", "remote", "chat", "ticker"] {
         let help = said(name, &["--help"]).unwrap();
         assert!(help.contains(&format!("usage: {name}")), "{help}");
     }
@@ -143,6 +144,8 @@ fn every_example_says_what_is_wrong_with_its_arguments() {
         ("proxy", &["127.0.0.1:0", "tcp://nowhere"], "no port"),
         ("embed", &["nowhere"], "no port"),
         ("remote", &["nowhere"], "no port"),
+        ("chat", &["nowhere"], "no port"),
+        ("ticker", &["--rounds", "many"], "many"),
     ] {
         let failed = said(name, arguments).unwrap_err();
         assert!(failed.starts_with(&format!("{name}: ")) && failed.contains(cure), "{arguments:?}: {failed}");
@@ -273,6 +276,115 @@ fn remote_gives_the_ticks_of_another_thread_to_everybody() {
 }
 
 #[test]
+fn chat_has_rooms_names_and_a_memory() {
+    let (_chat, addr) = Example::server("chat", &["127.0.0.1:0"]);
+    let guest =
+        |room: &str, name: &str| Example::start("client", &[&format!("ws://{addr}/{room}?name={name}")]);
+    let mut anna = guest("attic", "anna");
+    anna.say("anybody?\n");
+    let mut other_room = guest("cellar", "carl");
+    // What a guest says, others hear, and those who come later; carl hears none of it.
+    let mut boris = guest("attic", "boris");
+    assert_eq!([boris.line(), boris.line()], ["anna: is here", "anna: anybody?"]);
+    boris.say("I am\n");
+    while anna.line() != "boris: I am" {}
+    let mut dora = cookie_guest(&addr, "/attic", "dora");
+    while dora.next().unwrap() != "boris: I am" {}
+    while boris.line() != "dora: is here" {}
+    let mut carla = guest("cellar", "carla");
+    assert_eq!(carla.line(), "carl: is here");
+    assert_eq!(other_room.line(), "carla: is here");
+    assert!(said("client", &[&format!("ws://{addr}/attic")]).unwrap_err().contains("400"));
+    assert!(said("client", &[&format!("ws://{addr}/attic?name=<b>")]).unwrap_err().contains("400"));
+}
+
+/// The texts that somebody hears who says its name by a cookie.
+fn cookie_guest(addr: &str, path: &str, name: &str) -> impl Iterator<Item = String> {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    upgrade(&mut stream, path, &format!("Cookie: a=b; name={name}\r\n"));
+    texts(stream)
+}
+
+/// Asks for a WebSocket, and reads the answer to its end.
+fn upgrade(stream: &mut (impl Read + Write), path: &str, more: &str) {
+    let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}{more}\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+}
+
+/// The messages of a server, all of them short texts.
+fn texts(stream: impl Read) -> impl Iterator<Item = String> {
+    let mut stream = BufReader::with_capacity(1 << 16, stream);
+    std::iter::from_fn(move || {
+        let mut head = [0; 2];
+        stream.read_exact(&mut head).ok()?;
+        assert!(head[0] == 0x81 && head[1] < 126, "{head:?}");
+        let mut text = vec![0; usize::from(head[1])];
+        stream.read_exact(&mut text).ok()?;
+        String::from_utf8(text).ok()
+    })
+}
+
+#[test]
+fn chat_cuts_off_who_does_not_keep_up() {
+    let directory = TempDir::new("chat");
+    let path = directory.0.join("chat.sock");
+    let (_chat, _) = Example::server("chat", &[&format!("unix:{}", path.display())]);
+    let mut slow = UnixStream::connect(&path).unwrap();
+    upgrade(&mut slow, "/attic?name=slow", "");
+    let mut anna = Example::start("client", &[&format!("ws+unix:{}:/attic?name=anna", path.display())]);
+    assert_eq!(anna.line(), "slow: is here");
+    for _ in 0..1_000 {
+        anna.say(&("x".repeat(4_000) + "\n"));
+    }
+    assert_eq!(anna.line(), "slow: has left");
+}
+
+#[test]
+fn ticker_shows_a_slow_reader_the_latest_of_each_price() {
+    const ROUNDS: u32 = 30;
+    const SYMBOLS: usize = 10_000;
+    let directory = TempDir::new("ticker");
+    let path = directory.0.join("ticker.sock");
+    let rounds = ROUNDS.to_string();
+    let (_ticker, _) = Example::server("ticker", &["--rounds", &rounds, &format!("unix:{}", path.display())]);
+    let reader = || {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        upgrade(&mut stream, "/", "");
+        texts(stream)
+    };
+    // The slow one does not read before the healthy one has seen the last of every price.
+    let slow = reader();
+    for (reader, most) in [(reader(), usize::MAX), (slow, SYMBOLS * ROUNDS as usize / 2)] {
+        let (mut prices, mut resting, mut heard) = (vec![None; SYMBOLS], 0, 0);
+        for text in reader {
+            let (symbol, change) = text.split_once(" @").unwrap();
+            let symbol: usize = symbol[1..5].parse().unwrap();
+            let change: u32 = change.parse().unwrap();
+            assert!(prices[symbol] < Some(change), "{text} after {:?}", prices[symbol]);
+            prices[symbol] = Some(change);
+            resting += usize::from(change == ROUNDS);
+            heard += 1;
+            if resting == SYMBOLS {
+                break;
+            }
+        }
+        assert_eq!(resting, SYMBOLS);
+        println!("{heard} of {} messages", SYMBOLS * (ROUNDS as usize + 1));
+        assert!(heard < most, "nothing was left out");
+    }
+}
+
+#[test]
 fn load_measures_an_echo_and_compares_every_byte() {
     let (_echo, addr) = Example::server("echo", &["127.0.0.1:0"]);
     for more in [["--connections", "9"], ["--in-flight", "5"], ["--rate", "200"], ["--size", "100000"]] {
@@ -288,7 +400,7 @@ fn load_measures_an_echo_and_compares_every_byte() {
 
 #[test]
 fn load_runs_on_demand_over_unix_sockets() {
-    let directory = TempDir::new();
+    let directory = TempDir::new("load");
     let path = format!("unix:{}", directory.0.join("echo.sock").display());
     let (_echo, _) = Example::server("echo", &[&path]);
     let mut load = Example::start("load", &["--on-demand", "--active", "2", &format!("ws+{path}:/")]);
@@ -341,8 +453,8 @@ impl Handler for Liar {
 struct TempDir(PathBuf);
 
 impl TempDir {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("gnezdo-load-{}", std::process::id()));
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("gnezdo-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
