@@ -215,9 +215,9 @@ fn stop_one(overflow: Overflow) {
         let mut message = Prepared::new(&[7; 500]).keyed(turn as u64 % 5_000);
         reactor.with(|_, cx| {
             if turn % 2 == 0 {
-                cx.subscribe(stopped, "all").unwrap()
+                cx.subscribe(stopped, "all").unwrap();
             } else {
-                drop(cx.unsubscribe(stopped, "all"))
+                let _ = cx.unsubscribe(stopped, "all");
             }
         });
         let began = Instant::now();

@@ -55,7 +55,7 @@ pub enum SubscribeError {
 pub(crate) struct Topics<I> {
     limits: TopicLimits,
     names: HashMap<Box<str>, usize>,
-    topics: Slab<Topic>,
+    all: Slab<Topic>,
     /// Each member of each topic.
     links: Slab<Link<I>>,
     /// Where a member of a topic stands in the links.
@@ -93,7 +93,7 @@ impl<I: Copy + Eq + Hash> Topics<I> {
         Self {
             limits,
             names: HashMap::new(),
-            topics: Slab::new(),
+            all: Slab::new(),
             links: Slab::new(),
             places: HashMap::new(),
             members: HashMap::new(),
@@ -112,7 +112,7 @@ impl<I: Copy + Eq + Hash> Topics<I> {
             return Err(SubscribeError::NameTooLong { size: name.len(), limit: longest });
         } else if joined >= per_connection {
             return Err(SubscribeError::TooManyOfConnection(joined));
-        } else if known.is_none() && self.topics.len() >= topics {
+        } else if known.is_none() && self.all.len() >= topics {
             return Err(SubscribeError::TooMany(topics));
         }
         let topic = known.unwrap_or_else(|| self.open(name));
@@ -166,17 +166,17 @@ impl<I: Copy + Eq + Hash> Topics<I> {
     }
 
     fn named(&self, name: &str) -> Option<&Topic> {
-        self.topics.get(*self.names.get(name)?)
+        self.all.get(*self.names.get(name)?)
     }
 
     fn open(&mut self, name: &str) -> usize {
-        let topic = self.topics.insert(Topic { name: name.into(), first: None, last: None, count: 0 });
+        let topic = self.all.insert(Topic { name: name.into(), first: None, last: None, count: 0 });
         self.names.insert(name.into(), topic);
         topic
     }
 
     fn join(&mut self, member: I, topic: usize) {
-        let Some(joined) = self.topics.get_mut(topic) else { return };
+        let Some(joined) = self.all.get_mut(topic) else { return };
         let links = self.members.entry(member).or_default();
         let (before, place) = (joined.last, links.len());
         let link = self.links.insert(Link { member, topic, before, after: None, place });
@@ -194,7 +194,7 @@ impl<I: Copy + Eq + Hash> Topics<I> {
     fn unlink(&mut self, link: usize) {
         let Some(link) = self.links.try_remove(link) else { return };
         self.places.remove(&(link.member, link.topic));
-        let Some(topic) = self.topics.get_mut(link.topic) else { return };
+        let Some(topic) = self.all.get_mut(link.topic) else { return };
         match link.before.and_then(|before| self.links.get_mut(before)) {
             Some(before) => before.after = link.after,
             None => topic.first = link.after,
@@ -206,7 +206,7 @@ impl<I: Copy + Eq + Hash> Topics<I> {
         topic.count = topic.count.saturating_sub(1);
         if topic.count == 0 {
             self.names.remove(&topic.name);
-            self.topics.remove(link.topic);
+            self.all.remove(link.topic);
         }
     }
 }
@@ -293,7 +293,7 @@ mod tests {
         for member in 0..12 {
             topics.leave(member);
         }
-        let left = (topics.names.len(), topics.topics.len(), topics.links.len());
+        let left = (topics.names.len(), topics.all.len(), topics.links.len());
         assert_eq!((left, topics.places.len(), topics.members.len()), ((0, 0, 0), 0, 0));
     }
 

@@ -136,7 +136,6 @@ fn every_example_says_what_is_wrong_with_its_arguments() {
     for (name, arguments, cure) in [
         ("client", &[][..], "--help"),
         ("client", &["http://127.0.0.1/"], "`ws://host:port/path`"),
-        ("client", &["wss://127.0.0.1/"], "TLS proxy"),
         ("client", &["ws://127.0.0.1:1/", "more"], "more"),
         ("client", &["--ping", "soon", "ws://127.0.0.1:1/"], "soon"),
         ("client", &["--no-such"], "--no-such"),
@@ -150,6 +149,13 @@ fn every_example_says_what_is_wrong_with_its_arguments() {
         let failed = said(name, arguments).unwrap_err();
         assert!(failed.starts_with(&format!("{name}: ")) && failed.contains(cure), "{arguments:?}: {failed}");
     }
+}
+
+#[test]
+#[cfg(not(feature = "_tls"))]
+fn client_says_what_to_do_without_tls() {
+    let failed = said("client", &["wss://127.0.0.1/"]).unwrap_err();
+    assert!(failed.contains("TLS proxy"), "{failed}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod rules;
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -388,7 +389,7 @@ fn with_sent(config: Config, length: usize) -> bool {
 
 /// What fills a queue when its peer asks for it: "stuff" and "fill", with some time between them. Says when it was done.
 struct Filling {
-    wanted: std::vec::IntoIter<usize>,
+    wanted: VecDeque<usize>,
     done: mpsc::Sender<()>,
 }
 
@@ -396,7 +397,7 @@ impl Filling {
     /// Each peer that says "fill" gets the next of these.
     fn of(wanted: &[usize]) -> (Self, mpsc::Receiver<()>) {
         let (done, told) = mpsc::channel();
-        (Self { wanted: wanted.to_vec().into_iter(), done }, told)
+        (Self { wanted: wanted.iter().copied().collect(), done }, told)
     }
 
     fn hear(&mut self, cx: &mut rules::Cx<'_>, id: ConnId, bytes: &[u8]) {
@@ -408,7 +409,7 @@ impl Filling {
             }
             // The kernel takes what it takes, and moves it on a moment later.
             b"stuff" => while !matches!(cx.send(id, &[0; 10_000]).unwrap(), Sent::Queued { .. }) {},
-            b"fill" => fill(cx, id, self.wanted.next().unwrap()),
+            b"fill" => fill(cx, id, self.wanted.pop_front().unwrap()),
             _ => {}
         }
         self.done.send(()).unwrap();

@@ -118,8 +118,8 @@ impl Output {
         let message = self.enter(bytes, key);
         let before = staged.tail();
         let known = self.behind(before, message);
-        let is_it = |piece: &&Piece| piece.message == message;
-        staged.last = if self.pieces.get(known as usize).filter(is_it).is_some() {
+        let is_it = |piece: &Piece| piece.message == message;
+        staged.last = if self.pieces.get(known as usize).is_some_and(is_it) {
             known
         } else {
             let fresh = self.push(Piece { start: 0, end: size, before, message, after: NONE });

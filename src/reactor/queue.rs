@@ -12,7 +12,7 @@ use crate::reactor::output::{Part, Shared};
 pub(super) struct Queue {
     own: ByteQueue,
     /// `None` for most: whoever is sent no shared messages, or keeps up.
-    shelf: Option<Box<Shelf>>,
+    rack: Option<Box<Rack>>,
 }
 
 /// The shared messages of a queue, in order.
@@ -20,7 +20,7 @@ pub(super) struct Queue {
 /// Invariants: `led` is the sum of all `before`, and at most the length of the own bytes; `size` that of all messages less
 /// `begun`; `begun > 0` only where the first item has nothing before it.
 #[derive(Debug, Default)]
-struct Shelf {
+struct Rack {
     items: VecDeque<Item>,
     /// How many items ever stood before the first one: an item's number is this and its index.
     number: u64,
@@ -51,25 +51,25 @@ pub(super) enum Keys {
 impl Queue {
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.own.len().saturating_add(self.shelf.as_ref().map_or(0, |shelf| shelf.size))
+        self.own.len().saturating_add(self.rack.as_ref().map_or(0, |rack| rack.size))
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.shelf.is_none()
+        self.own.is_empty() && self.rack.is_none()
     }
 
     /// What it costs to keep: its bytes, and what each message takes beside them.
     pub(super) fn weight(&self) -> usize {
-        let items = self.shelf.as_ref().map_or(0, |shelf| shelf.items.len());
+        let items = self.rack.as_ref().map_or(0, |rack| rack.items.len());
         self.len().saturating_add(items.saturating_mul(ITEM))
     }
 
     /// What it would cost if every message were dropped that can be.
     pub(super) fn least_weight(&self) -> usize {
-        let begun = self.shelf.as_ref().filter(|shelf| shelf.begun > 0);
+        let begun = self.rack.as_ref().filter(|rack| rack.begun > 0);
         let begun =
-            begun.and_then(|shelf| Some(weight_of(&shelf.items.front()?.shared).saturating_sub(shelf.begun)));
+            begun.and_then(|rack| Some(weight_of(&rack.items.front()?.shared).saturating_sub(rack.begun)));
         self.own.len().saturating_add(begun.unwrap_or(0))
     }
 
@@ -81,55 +81,55 @@ impl Queue {
     /// Keeps a message behind all that waits; the kernel has `begun` bytes of it, if any then before anything else waits.
     pub(super) fn push(&mut self, shared: &Shared, begun: usize, keys: Keys) {
         let own = self.own.len();
-        let shelf = self.shelf.get_or_insert_default();
+        let rack = self.rack.get_or_insert_default();
         if let (Keys::Merged, Some(key), 0) = (keys, shared.key, begun) {
-            let number = shelf.number.saturating_add(count(shelf.items.len()));
-            shelf.latest.insert(key, number);
+            let number = rack.number.saturating_add(count(rack.items.len()));
+            rack.latest.insert(key, number);
         }
-        let before = own.saturating_sub(shelf.led);
-        shelf.led = own;
-        shelf.begun = shelf.begun.max(begun);
-        shelf.size = shelf.size.saturating_add(shared.bytes.len().saturating_sub(begun));
-        shelf.items.push_back(Item { before, shared: shared.clone() });
+        let before = own.saturating_sub(rack.led);
+        rack.led = own;
+        rack.begun = rack.begun.max(begun);
+        rack.size = rack.size.saturating_add(shared.bytes.len().saturating_sub(begun));
+        rack.items.push_back(Item { before, shared: shared.clone() });
     }
 
     /// The message that a later one with this key would replace: not one that the kernel has a part of.
     pub(super) fn waiting(&self, key: u64) -> Option<&Shared> {
-        let shelf = self.shelf.as_ref()?;
-        shelf.items.get(shelf.index_of(key)?).map(|item| &item.shared)
+        let rack = self.rack.as_ref()?;
+        rack.items.get(rack.index_of(key)?).map(|item| &item.shared)
     }
 
     /// Puts a message in the place of the one with its key; answers whether there was one.
     pub(super) fn replace(&mut self, shared: &Shared) -> bool {
-        let Some(shelf) = self.shelf.as_mut() else { return false };
-        let index = shared.key.and_then(|key| shelf.index_of(key));
-        let Some(item) = index.and_then(|index| shelf.items.get_mut(index)) else { return false };
-        shelf.size = shelf.size.saturating_sub(item.shared.bytes.len()).saturating_add(shared.bytes.len());
+        let Some(rack) = self.rack.as_mut() else { return false };
+        let index = shared.key.and_then(|key| rack.index_of(key));
+        let Some(item) = index.and_then(|index| rack.items.get_mut(index)) else { return false };
+        rack.size = rack.size.saturating_sub(item.shared.bytes.len()).saturating_add(shared.bytes.len());
         item.shared = shared.clone();
         true
     }
 
     /// Drops the oldest message of which the kernel has nothing; answers whether there was one.
     pub(super) fn drop_oldest(&mut self) -> bool {
-        let Some(shelf) = self.shelf.as_mut() else { return false };
-        let is_kept = shelf.begun > 0;
-        let Some(item) = shelf.items.remove(usize::from(is_kept)) else { return false };
+        let Some(rack) = self.rack.as_mut() else { return false };
+        let is_kept = rack.begun > 0;
+        let Some(item) = rack.items.remove(usize::from(is_kept)) else { return false };
         // The bytes before it now go out before the one behind it.
-        match shelf.items.get_mut(usize::from(is_kept)) {
+        match rack.items.get_mut(usize::from(is_kept)) {
             Some(next) => next.before = next.before.saturating_add(item.before),
-            None => shelf.led = shelf.led.saturating_sub(item.before),
+            None => rack.led = rack.led.saturating_sub(item.before),
         }
-        shelf.size = shelf.size.saturating_sub(item.shared.bytes.len());
-        shelf.forget(item.shared.key);
-        shelf.number = shelf.number.saturating_add(1);
+        rack.size = rack.size.saturating_sub(item.shared.bytes.len());
+        rack.forget(item.shared.key);
+        rack.number = rack.number.saturating_add(1);
         self.trim();
         true
     }
 
     /// All of it, in order.
     pub(super) fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        let (mut own, mut begun) = (self.own.as_slice(), self.shelf.as_ref().map_or(0, |shelf| shelf.begun));
-        let items = self.shelf.iter().flat_map(|shelf| &shelf.items).map(Some).chain([None]);
+        let (mut own, mut begun) = (self.own.as_slice(), self.rack.as_ref().map_or(0, |rack| rack.begun));
+        let items = self.rack.iter().flat_map(|rack| &rack.items).map(Some).chain([None]);
         items.flat_map(move |item| {
             let Some(item) = item else { return [std::mem::take(&mut own), &[]] };
             let (before, rest) = own.split_at_checked(item.before).unwrap_or((own, &[]));
@@ -140,14 +140,14 @@ impl Queue {
 
     /// The kernel took so many bytes from the front.
     pub(super) fn advance(&mut self, mut count: usize, pool: &mut BufferPool) {
-        while let Some(shelf) = self.shelf.as_mut().filter(|_| count > 0) {
-            let Some(item) = shelf.items.front_mut() else { break };
+        while let Some(rack) = self.rack.as_mut().filter(|_| count > 0) {
+            let Some(item) = rack.items.front_mut() else { break };
             let own = count.min(item.before);
             item.before = item.before.saturating_sub(own);
-            shelf.led = shelf.led.saturating_sub(own);
+            rack.led = rack.led.saturating_sub(own);
             self.own.advance(own, pool);
             count = count.saturating_sub(own);
-            count = count.saturating_sub(shelf.give(count));
+            count = count.saturating_sub(rack.give(count));
             self.trim();
         }
         if count > 0 {
@@ -155,13 +155,13 @@ impl Queue {
         }
     }
 
-    /// An empty shelf is none.
+    /// An empty rack is none.
     fn trim(&mut self) {
-        self.shelf.take_if(|shelf| shelf.items.is_empty());
+        self.rack.take_if(|rack| rack.items.is_empty());
     }
 }
 
-impl Shelf {
+impl Rack {
     fn index_of(&self, key: u64) -> Option<usize> {
         usize::try_from(self.latest.get(&key)?.checked_sub(self.number)?).ok()
     }

@@ -185,8 +185,8 @@ impl<P> Core<P> {
 
     fn has_room(&self, key: Key, weight: usize) -> bool {
         let queue = self.connections.get(key).and_then(|connection| connection.backlog.as_ref());
-        let weighs = queue.map_or(0, |backlog| backlog.queue.weight());
-        weighs.saturating_add(weight) <= self.settings.max_queue
+        let waiting = queue.map_or(0, |backlog| backlog.queue.weight());
+        waiting.saturating_add(weight) <= self.settings.max_queue
     }
 
     /// Puts a message in the place of the one with its key, where one waits and the later one fits.

@@ -27,5 +27,5 @@ fn run(field: &Field) {
         }
     }
     field.note(format!("slowest answer {} ms", slowest.as_millis()));
-    assert!(slowest < SOON, "{slowest:?}");
+    assert!(slowest < 3 * field.second(), "{slowest:?}");
 }

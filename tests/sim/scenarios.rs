@@ -65,12 +65,12 @@ fn publishing() -> Vec<Plan> {
             plan.manner.close = vec![Act::Publish(0, 1, 30), Act::Unsubscribe(0)];
         })
     };
-    let plain = OVERFLOWS.iter().map(|overflow| all(format!("published, {overflow:?}"), *overflow));
+    let as_they_are = OVERFLOWS.iter().map(|overflow| all(format!("published, {overflow:?}"), *overflow));
     let deflated = OVERFLOWS.iter().map(|overflow| {
         let plan = all(format!("published and compressed, {overflow:?}"), *overflow).deflating();
         plan.with(|plan| plan.manner.message.push(Act::AbortOthers))
     });
-    plain.chain(deflated).collect()
+    as_they_are.chain(deflated).collect()
 }
 
 /// The opening handshake, in every way it can go.

@@ -31,8 +31,11 @@ fn workspace() -> Workspace {
 
 fn provide_keys(space: &mut Workspace) {
     if space.keys().remaining() < 4 {
-        let numbered = |bytes: &mut [u8]| (1..=255).cycle().zip(bytes).for_each(|(n, byte)| *byte = n);
-        space.keys().refill(|bytes| Ok::<_, ()>(numbered(bytes))).unwrap();
+        let numbered = |bytes: &mut [u8]| {
+            (1..=255).cycle().zip(bytes).for_each(|(number, byte)| *byte = number);
+            Ok::<_, ()>(())
+        };
+        space.keys().refill(numbered).unwrap();
     }
 }
 
@@ -41,7 +44,8 @@ fn heard(end: &mut Protocol, wire: &[u8], space: &mut Workspace) -> Vec<Vec<u8>>
     let (mut wire, mut heard) = (wire.to_vec(), Vec::new());
     let mut input = &mut wire[..];
     while let Some(event) = end.receive(&mut input, space, &Limits::default(), 0) {
-        let Event::Message(payload) = event else { panic!("{event:?}") };
+        assert!(matches!(event, Event::Message(_)), "{event:?}");
+        let Event::Message(payload) = event else { break };
         heard.push(payload.message().as_bytes().to_vec());
         space.recycle(payload);
         space.renew_inflate_budget();
