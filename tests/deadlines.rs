@@ -61,10 +61,14 @@ const CLOSE: Deadline = Deadline {
 };
 
 const STALL: Deadline = Deadline {
-    set: |config, span| config.settings.stall_timeout = span.unwrap_or(Duration::MAX),
+    // So little that it is soon done: a loop that works much is told late where others want the processor.
+    set: |config, span| {
+        config.settings.stall_timeout = span.unwrap_or(Duration::MAX);
+        config.settings.max_queue = config.settings.high_water;
+    },
     listen: Listen::raw,
     begin: |cx, id| {
-        let block = vec![7; 64 * 1024];
+        let block = [7; 16 * 1024];
         while cx.send(id, &block).is_ok() {}
         Some(id)
     },
@@ -96,7 +100,7 @@ impl Deadline {
         let clients = (0..CLIENTS).map(|_| {
             // Not all in one turn, and not in step with the ticks.
             std::thread::sleep(Duration::from_micros(3_700));
-            if raw { Client::silent(&server) } else { Client::open(&server) }
+            if raw { Client::narrow(&server, 4 * 1024) } else { Client::open(&server) }
         });
         let clients = clients.collect();
         (server, clients, lasted)
