@@ -57,8 +57,8 @@ impl Handler for Chat {
     type Post = ();
 
     fn on_request(&mut self, cx: &mut Context<'_, Self>, id: ConnId, request: &Request<'_>) -> Answer {
-        let query = request.query().into_iter().flat_map(|query| query.split('&'));
-        let asked = query.filter_map(|pair| pair.strip_prefix("name=")).next();
+        let mut query = request.query().into_iter().flat_map(|query| query.split('&'));
+        let asked = query.find_map(|pair| pair.strip_prefix("name="));
         let name: String = request.cookie("name").or(asked).unwrap_or_default().to_owned();
         if name.is_empty() || name.len() > NAME || !name.chars().all(|letter| letter.is_ascii_alphanumeric())
         {

@@ -110,7 +110,7 @@ impl Session {
 
 /// Where nothing is written.
 #[derive(Debug, Default)]
-pub struct Seal;
+pub struct Seal {}
 
 impl Seal {
     pub fn written(&self) -> &[u8] {

@@ -1,7 +1,7 @@
 //! One message to many, over real sockets: who gets it, in which order, in which form, and what becomes of it where a peer
 //! does not keep up.
 #![cfg(feature = "net")]
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails the test")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -96,7 +96,7 @@ impl World {
         let (began, mut read) = (Instant::now(), Vec::new());
         while !is_all(&read) {
             assert!(began.elapsed() < PATIENCE, "only {} bytes within {PATIENCE:?}", read.len());
-            let mut part = [0; 64 * 1024];
+            let mut part = vec![0; 64 * 1024];
             match stream.read(&mut part) {
                 Ok(0) => return read,
                 Ok(count) => read.extend_from_slice(&part[..count]),
