@@ -96,7 +96,11 @@ impl Output {
     #[expect(clippy::cast_possible_truncation, reason = "there are at most ROOM bytes")]
     pub(super) fn stage(&mut self, staged: &mut Staged, head: &[u8], payload: &[u8]) {
         let start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(head);
+        match head {
+            // That of a short message: two bytes are not worth a call.
+            [first, second] => self.bytes.extend_from_slice(&[*first, *second]),
+            _ => self.bytes.extend_from_slice(head),
+        }
         self.bytes.extend_from_slice(payload);
         let end = self.bytes.len() as u32;
         let before = staged.tail();

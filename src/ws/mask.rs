@@ -79,7 +79,11 @@ fn mask_words(bytes: &mut [u8], key: MaskKey) {
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
     }
-    for (byte, key) in tail.iter_mut().zip(wide.to_ne_bytes()) {
+    let (half, tail) = tail.as_chunks_mut::<4>();
+    for half in half {
+        *half = (u32::from_ne_bytes(*half) ^ u32::from_ne_bytes(key.0)).to_ne_bytes();
+    }
+    for (byte, key) in tail.iter_mut().zip(key.0) {
         *byte ^= key;
     }
 }
