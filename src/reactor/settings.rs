@@ -44,9 +44,9 @@ pub struct Settings {
     /// Default 100 ms.
     pub accept_retry: Duration,
     /// How long after the last event the loop goes on polling without sleeping: whatever comes within that time is met
-    /// without the microseconds that waking a thread takes, and the core has nothing else to do meanwhile. Default zero: it
-    /// sleeps at once. Some 50 µs where peers answer soon and a core is the loop's own; [`Duration::MAX`] never sleeps
-    /// once something has happened. Turns then come without events, and cost what an empty poll does.
+    /// without the microseconds that waking a thread takes. Default zero: it sleeps at once. Give it more than the usual
+    /// gap between events, and a core of its own, or it makes things worse; [`Duration::MAX`] never sleeps once something
+    /// has happened. Turns then come without events, and cost what an empty poll does.
     pub busy_poll: Duration,
 }
 
