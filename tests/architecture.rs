@@ -17,6 +17,7 @@ struct Layer {
 const IMPURE: &[&str] = &[
     "mio::",
     "socket2::",
+    "rustix::",
     "libc::",
     "std::net",
     "std::os",
@@ -42,17 +43,17 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "sim",
         may_use: &["slab", "time", "net"],
-        never: &["mio::", "socket2::", "Instant::now", "SystemTime", "thread::", "println!"],
+        never: &["mio::", "socket2::", "rustix::", "Instant::now", "SystemTime", "thread::", "println!"],
     },
     Layer {
         name: "reactor",
         may_use: &["mutants", "buf", "slab", "sync", "time", "tls", "net"],
-        never: &["mio::", "socket2::", "libc::", "rustls", "WebSocket", "println!"],
+        never: &["mio::", "socket2::", "rustix::", "libc::", "rustls", "WebSocket", "println!"],
     },
     Layer {
         name: "face",
         may_use: &["mutants", "buf", "slab", "sync", "time", "topics", "http", "ws", "tls", "net", "reactor"],
-        never: &["mio::", "socket2::", "libc::", "rustls", "println!"],
+        never: &["mio::", "socket2::", "rustix::", "libc::", "rustls", "println!"],
     },
 ];
 

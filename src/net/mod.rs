@@ -1,7 +1,7 @@
 //! L2, listeners and streams: knows no protocol and no loop.
 //!
 //! [`System`] is the one door to the operating system: readiness, sockets, clock and randomness. [`OsSystem`] is the
-//! real one, over `mio` and `socket2`; a simulated one can stand in for it. [`Addr`] names what is listened on or
+//! real one, over `mio`, `socket2` and `rustix`; a simulated one can stand in for it. [`Addr`] names what is listened on or
 //! connected to, [`Peer`] who is on the other side, and [`NetError`] says what went wrong and what cures it.
 
 mod accept;

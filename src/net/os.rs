@@ -1,17 +1,21 @@
-//! The real operating system behind [`System`]: `mio` for readiness, `socket2` for sockets; knows no protocol and no loop.
+//! The real operating system behind [`System`]: `mio` for readiness, `socket2` for sockets, `rustix` for the bytes; knows no
+//! protocol and no loop.
+//!
+//! `rustix` makes the system call itself where the C library makes each a place where a thread can be cancelled.
 
 mod listener;
 mod resolver;
 mod socket;
 
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use socket2::Socket;
 
 use self::listener::Listener;
@@ -181,20 +185,25 @@ impl System for OsSystem {
         if into.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no room to receive into"));
         }
-        let mut stream = self.stream(socket)?;
-        checked(again_if_interrupted(|| stream.read(into)), into.len())
+        let stream = self.stream(socket)?;
+        let receive = || Ok(rustix::net::recv(stream, &mut *into, RecvFlags::empty())?.0);
+        checked(again_if_interrupted(receive), into.len())
     }
 
     fn send(&mut self, socket: SocketId, bytes: &[u8]) -> io::Result<usize> {
         let stream = self.stream(socket)?;
-        checked(again_if_interrupted(|| stream.send_with_flags(bytes, NO_SIGNAL)), bytes.len())
+        checked(again_if_interrupted(|| Ok(rustix::net::send(stream, bytes, NO_SIGNAL)?)), bytes.len())
     }
 
     fn send_gathered(&mut self, socket: SocketId, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let stream = self.stream(socket)?;
         let parts = parts.get(..PARTS_AT_MOST).unwrap_or(parts);
         let most = parts.iter().map(|part| part.len()).sum();
-        checked(again_if_interrupted(|| stream.send_vectored_with_flags(parts, NO_SIGNAL)), most)
+        let send = || {
+            let nothing = &mut SendAncillaryBuffer::default();
+            Ok(rustix::net::sendmsg(stream, parts, nothing, NO_SIGNAL)?)
+        };
+        checked(again_if_interrupted(send), most)
     }
 
     fn shutdown_write(&mut self, socket: SocketId) -> io::Result<()> {
@@ -302,9 +311,9 @@ const PARTS_AT_MOST: usize = 1024;
 
 /// A send to a peer that is gone answers EPIPE and kills nobody. Apple's systems say it once per socket instead.
 #[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
-const NO_SIGNAL: i32 = 0;
+const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 #[cfg(test)]
 mod tests;
