@@ -63,6 +63,7 @@ fn defaults() -> BTreeMap<String, String> {
         post_budget,
         message_budget,
         message_pool,
+        max_partial,
         inflate_budget,
     } = Config::default();
     let TopicLimits { topics, per_connection, name } = topics;
@@ -75,6 +76,7 @@ fn defaults() -> BTreeMap<String, String> {
         ("post_budget", number(post_budget)),
         ("message_budget", number(message_budget)),
         ("message_pool", number(message_pool)),
+        ("max_partial", number(max_partial)),
         ("inflate_budget", number(inflate_budget)),
     ]);
     all.extend(websocket_defaults(websocket));

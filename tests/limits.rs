@@ -137,6 +137,15 @@ const LIMITS: &[Limit] = &[
         },
     },
     Limit {
+        name: "max_partial",
+        bound: 30_000,
+        set: |config, bound| config.max_partial = bound,
+        passes: |config, held| {
+            let (server, _clients) = half_messages(config, &[10_000, held - 10_000]);
+            server.closed() == 0
+        },
+    },
+    Limit {
         name: "settings.max_connections",
         bound: 3,
         set: |config, bound| config.settings.max_connections = bound,
@@ -414,6 +423,19 @@ impl Filling {
         }
         self.done.send(()).unwrap();
     }
+}
+
+/// Peers of which each has sent so much of a message that is not whole; the server has made its turn after the last.
+fn half_messages(config: Config, sizes: &[usize]) -> (Server, Vec<Client>) {
+    let server = Server::start(Scripted::echo(), config);
+    let mut clients: Vec<Client> = sizes.iter().map(|_| Client::open(&server)).collect();
+    for (client, size) in clients.iter_mut().zip(sizes) {
+        let half = Frame::binary(vec![1; *size]).unfinished().masked();
+        client.send(&[half, Frame::ping("").masked()].concat());
+        assert!(client.next_or_end().is_none_or(|answer| answer.opcode == PONG));
+    }
+    Client::open(&server).expect_alive();
+    (server, clients)
 }
 
 /// Sends until so many bytes wait.
@@ -783,5 +805,20 @@ fn of_all_that_waits_the_longest_queue_goes_first() {
     assert_eq!(clients[1].rest(PATIENCE).1, End::Reset);
     for other in [0, 2, 3] {
         assert_eq!(clients[other].rest(Duration::from_millis(100)).1, End::Open);
+    }
+}
+
+/// R50: where all that is half received is too much, the peer of which most is held is cut, and the messages of the others
+/// become whole.
+#[test]
+fn of_all_that_is_half_received_the_most_goes_first() {
+    let config = Config { max_partial: 300_000, ..Config::default() };
+    let (server, mut clients) = half_messages(config, &[90_000, 120_000, 80_000, 70_000]);
+    eventually("one was cut", || server.closed() == 1);
+    assert_eq!(server.reasons(), ["Crowded"]);
+    assert_eq!(clients[1].rest(PATIENCE).1, End::Reset);
+    for (other, size) in [(0, 90_000), (2, 80_000), (3, 70_000)] {
+        clients[other].frame(&Frame::more("!"));
+        assert_eq!(clients[other].message().len(), size + 1);
     }
 }

@@ -51,8 +51,8 @@ pub enum Reason {
     TimedOut(Timeout),
     /// The handler, or the end of a shutdown's grace, cut the connection.
     Aborted,
-    /// What waited for all peers together passed [`Settings::max_queued`](crate::Settings::max_queued), and most of it
-    /// for this one.
+    /// What waited for all peers together passed [`Settings::max_queued`](crate::Settings::max_queued), or what had come
+    /// of their messages [`Config::max_partial`](crate::Config::max_partial), and most of it was this one's.
     Crowded,
     /// It did not keep up with what was published, and [`Overflow::Close`](crate::Overflow) was asked for.
     Overflowed,
@@ -97,7 +97,9 @@ impl fmt::Display for Reason {
                 Timeout::Write => "the peer took nothing for too long",
             }),
             Self::Aborted => f.write_str("cut off"),
-            Self::Crowded => f.write_str("of all that waited to be sent, most waited for this peer"),
+            Self::Crowded => {
+                f.write_str("of all that waited to be sent, or to become whole, most was of this connection")
+            }
             Self::Overflowed => f.write_str("the peer did not keep up with what was published"),
             Self::NotConnected(error) => write!(f, "not connected: {error}"),
             Self::Refused(failure) => write!(f, "the server refused: {failure}"),

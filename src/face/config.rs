@@ -34,6 +34,10 @@ pub struct Config {
     /// Most bytes of emptied message buffers kept for the next messages; the rest is the system's again. Default 12 MiB.
     /// Raise it when many peers send messages of megabytes at the same time.
     pub message_pool: usize,
+    /// Most bytes of messages that are not whole yet, of all connections together. Beyond it the connection that has most
+    /// of them is cut, and the next one, until the rest fits (R50): who announces much and sends it slowly pays for all.
+    /// Default 1 GiB.
+    pub max_partial: usize,
     /// How much inflating may be done for one connection per turn, in units of about a nanosecond or two, so that a few
     /// compressed bytes cannot hold the loop (R15). At least 1. Default 262,144.
     pub inflate_budget: usize,
@@ -51,6 +55,7 @@ impl Default for Config {
             post_budget: 256,
             message_budget: 1_024,
             message_pool: 12 * 1024 * 1024,
+            max_partial: 1024 * 1024 * 1024,
             inflate_budget: 256 * 1024,
         }
     }

@@ -314,6 +314,22 @@ impl<H: Handler> Context<'_, H> {
         self.io.pending(id)
     }
 
+    /// Bytes that the kernel has refused of all connections together, which [`Settings::max_queued`] bounds.
+    ///
+    /// [`Settings::max_queued`]: crate::Settings::max_queued
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.io.all_queued()
+    }
+
+    /// Bytes of messages that are not whole yet, of all connections together, which [`Config::max_partial`] bounds.
+    ///
+    /// [`Config::max_partial`]: crate::Config::max_partial
+    #[must_use]
+    pub fn partial(&self) -> usize {
+        self.shared.space.held()
+    }
+
     /// Whether a connection is an open WebSocket.
     #[must_use]
     pub fn is_websocket(&self, id: ConnId) -> bool {

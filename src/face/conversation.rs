@@ -4,6 +4,7 @@ use crate::face::Handler;
 use crate::face::closed::{Reason, Side};
 use crate::face::runtime::Runtime;
 use crate::face::session::{Session, Stage, milliseconds};
+use crate::mutants::mutant;
 use crate::reactor::{Bound, ConnId, Io};
 use crate::ws::{Control, Event, Payload};
 
@@ -25,7 +26,7 @@ impl<H: Handler> Runtime<H> {
             } else if let Some(event) = protocol.receive(input, &mut self.shared.space, limits, now) {
                 self.meet(io, id, event);
             } else {
-                return;
+                return self.bound_held(io);
             }
             if input.is_empty() || !io.listens(id) {
                 return;
@@ -41,6 +42,14 @@ impl<H: Handler> Runtime<H> {
         let limits = &self.shared.services.of(session.service).limits;
         if let Some(event) = protocol.landed(count, &mut self.shared.space, limits, now) {
             self.meet(io, id, event);
+        }
+        self.bound_held(io);
+    }
+
+    /// After more of a message came that is not whole yet; whole ones never come here.
+    fn bound_held(&mut self, io: &mut Io<'_, Session<H::Conn>>) {
+        if self.shared.space.held() > self.shared.max_partial && !mutant("hold whatever comes") {
+            self.relieve(io);
         }
     }
 
@@ -74,6 +83,7 @@ impl<H: Handler> Runtime<H> {
             }
             Event::Failed(error) => self.end(io, id, Reason::Protocol(*error)),
         }
+        self.bound_held(io);
     }
 
     /// Sends what the protocol answered by itself. Bounded: one close frame per connection.
@@ -89,10 +99,16 @@ impl<H: Handler> Runtime<H> {
     fn answer_ping(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, ping: &Control) {
         if io.queued(id) == 0 {
             // One that waited has been overtaken.
-            self.shared.late_pongs.remove(&id);
+            if !mutant("answer a ping that was overtaken") {
+                self.shared.late_pongs.remove(&id);
+            }
             return self.send_pong(io, id, ping);
         }
-        self.shared.late_pongs.insert(id, *ping);
+        if mutant("answer the oldest ping") {
+            self.shared.late_pongs.entry(id).or_insert(*ping);
+        } else {
+            self.shared.late_pongs.insert(id, *ping);
+        }
         io.want_drained(id);
     }
 

@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub(super) topics: Topics<ConnId>,
     pub(super) timeouts: Timeouts,
     pub(super) space: Workspace,
+    pub(super) max_partial: usize,
     /// For small frames on their way out; empty between calls.
     pub(super) scratch: Vec<u8>,
     /// Connections that have not completed their opening handshake, oldest first, with some that have.
@@ -79,6 +80,7 @@ impl Shared {
             topics: Topics::new(config.topics),
             timeouts: config.timeouts.clone(),
             space: Workspace::new(space),
+            max_partial: config.max_partial,
             scratch: Vec::new(),
             openings: VecDeque::new(),
             opening: 0,
@@ -192,6 +194,18 @@ impl<H: Handler> Runtime<H> {
         self.watch(io, id);
         let (handler, mut cx) = self.context(io);
         handler.on_open(&mut cx, id);
+    }
+
+    /// Cuts the connections that hold most of what is not whole yet, until all of that is within its bound (R50).
+    #[cold]
+    pub(super) fn relieve(&mut self, io: &mut Io<'_, Session<H::Conn>>) {
+        while self.shared.space.held() > self.shared.max_partial {
+            let held = |id: &ConnId| io.peek(*id).map_or(0, Session::held);
+            let ids = (0..io.connections_end()).filter_map(|index| io.connection_at(index));
+            let Some(most) = ids.max_by_key(held).filter(|id| held(id) > 0) else { return };
+            self.end(io, most, Reason::Crowded);
+            io.abort(most);
+        }
     }
 
     /// Cuts the oldest connections that have not completed their opening handshake, where they are too many (R4).

@@ -178,4 +178,17 @@ impl<C> Session<C> {
     pub(super) fn is_opening(&self) -> bool {
         matches!(self.stage, Stage::Securing | Stage::Opening(_) | Stage::Held(_))
     }
+
+    /// How many bytes there are of a message that is not whole yet.
+    pub(super) fn held(&self) -> usize {
+        match &self.stage {
+            Stage::Socket(protocol) => protocol.held(),
+            Stage::Opening(_)
+            | Stage::Held(_)
+            | Stage::Dialling(_)
+            | Stage::Calling(_)
+            | Stage::Raw
+            | Stage::Ended(_) => 0,
+        }
+    }
 }

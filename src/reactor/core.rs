@@ -196,7 +196,9 @@ impl<P> Core<P> {
             return;
         }
         connection.phase = Phase::Dead;
-        self.queued = self.queued.saturating_sub(connection.queued());
+        if !mutant("count what waits for the dead") {
+            self.queued = self.queued.saturating_sub(connection.queued());
+        }
         self.dead.push((key, cut));
         self.tell(key, cause);
         self.disarm(key);

@@ -355,6 +355,12 @@ impl<P> Io<'_, P> {
         keys.filter_map(|key| Some((ListenerId(key), &self.core.listeners.get(key)?.addr)))
     }
 
+    /// Bytes that the kernel refused of all connections together.
+    #[must_use]
+    pub fn all_queued(&self) -> usize {
+        self.core.queued
+    }
+
     /// How many connections there are, those that linger among them.
     #[must_use]
     pub fn connections(&self) -> usize {

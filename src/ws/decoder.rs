@@ -14,6 +14,7 @@ use super::role::Role;
 use super::utf8;
 use super::windows::Windows;
 use super::workspace::Workspace;
+use crate::mutants::mutant;
 
 /// One direction of a connection. Idle, it is 16 bytes and holds no buffer.
 #[derive(Debug)]
@@ -100,8 +101,9 @@ impl Decoder {
             return Ok(None);
         }
         let mut partial = self.partial.take().unwrap_or_else(|| space.take_partial());
+        let before = partial.held();
         let outcome = partial.advance(input, &mut self.terms(space, limits, windows));
-        self.settle(partial, outcome, space).map_err(|error| self.fail(error, input))
+        self.settle(partial, before, outcome, space).map_err(|error| self.fail(error, input))
     }
 
     /// Where the rest of a large frame can be received without a copy; `None` when there is no such frame.
@@ -119,28 +121,40 @@ impl Decoder {
         windows: &mut Windows,
     ) -> Result<Option<Event<'static>>, ProtocolError> {
         let Some(mut partial) = self.partial.take() else { return self.failed.map_or(Ok(None), Err) };
+        let before = partial.held();
         let outcome = partial.landed(count, &mut self.terms(space, limits, windows));
-        self.settle(partial, outcome, space).map_err(|error| self.fail(error, &mut Default::default()))
+        self.settle(partial, before, outcome, space)
+            .map_err(|error| self.fail(error, &mut Default::default()))
     }
 
     /// Gives back what is held, at the end of the connection.
     pub(super) fn release(&mut self, space: &mut Workspace) {
         if let Some(mut partial) = self.partial.take() {
+            if !mutant("forget what was given back") {
+                space.count_held(partial.held(), 0);
+            }
             partial.abandon(space);
             space.give_partial(partial);
         }
     }
 
-    /// Keeps `partial` if it is needed, and gives it back if not.
+    /// How many bytes there are of a message in progress.
+    pub(super) fn held(&self) -> usize {
+        self.partial.as_deref().map_or(0, Partial::held)
+    }
+
+    /// Keeps `partial`, which had so many bytes before, if it is needed, and gives it back if not.
     fn settle<T>(
         &mut self,
         mut partial: Box<Partial>,
+        before: usize,
         outcome: Result<T, ProtocolError>,
         space: &mut Workspace,
     ) -> Result<T, ProtocolError> {
         if outcome.is_err() {
             partial.abandon(space);
         }
+        space.count_held(before, partial.held());
         if partial.is_idle() {
             space.give_partial(partial);
         } else {

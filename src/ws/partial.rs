@@ -76,6 +76,11 @@ impl Partial {
         self.stage == Stage::Head && self.head.length == 0 && self.message.is_none()
     }
 
+    /// How many bytes there are of the message in progress.
+    pub(super) fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Gives back all that is held and forgets the rest.
     pub(super) fn abandon(&mut self, space: &mut Workspace) {
         space.buffers.give(std::mem::take(&mut self.buffer));

@@ -307,6 +307,11 @@ impl Protocol {
         Ok(())
     }
 
+    /// How many bytes there are of a message that is not whole yet.
+    pub fn held(&self) -> usize {
+        self.decoder.held()
+    }
+
     /// Ends a connection without the peer's Close, which was waited for too long or cannot come any more, and gives the
     /// buffers of whatever is half done back to the pools.
     pub fn release(&mut self, space: &mut Workspace) {

@@ -41,6 +41,8 @@ pub struct Workspace {
     pub(super) buffers: BufferPool,
     pub(super) inflate_budget: usize,
     pub(super) keys: MaskKeys,
+    /// Bytes of all messages that are not whole yet.
+    held: usize,
     partials: Vec<PooledPartial>,
     inflaters: Vec<PooledInflater>,
     /// At most one for each window and level.
@@ -76,6 +78,7 @@ impl Workspace {
             buffers: BufferPool::new(config.pool_bytes),
             inflate_budget: config.inflate_budget,
             keys: MaskKeys::default(),
+            held: 0,
             partials: Vec::new(),
             inflaters: Vec::new(),
             deflaters: Vec::new(),
@@ -108,6 +111,17 @@ impl Workspace {
     #[inline]
     pub fn keys(&mut self) -> &mut MaskKeys {
         &mut self.keys
+    }
+
+    /// How many bytes there are of messages that are not whole yet, in all connections together.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// A message in progress had `before` bytes and has `after`.
+    pub(super) fn count_held(&mut self, before: usize, after: usize) {
+        self.held = self.held.saturating_sub(before).saturating_add(after);
     }
 
     /// Takes the work of a step off the budget.
