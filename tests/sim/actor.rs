@@ -10,7 +10,7 @@ use gnezdo::Addr;
 use gnezdo::sim::Peer;
 use gnezdo::time::Time;
 
-use crate::wire::{self, COMPRESSED, Close, FIN, Judge, Note};
+use super::wire::{self, COMPRESSED, Close, FIN, Judge, Note};
 
 /// One thing an actor does; it goes on to the next when that is done.
 #[derive(Clone, Debug)]
@@ -119,6 +119,10 @@ pub(crate) struct Actor {
     outbox: Vec<u8>,
     /// Everything it ever meant our handler to hear.
     pub(crate) spoken: Vec<Note>,
+    /// What its pings said, in order.
+    pub(crate) pinged: Vec<Vec<u8>>,
+    /// The pings of our side that it has answered: the first so many.
+    pub(crate) ponged: usize,
     /// The bytes it put into the kernel.
     pub(crate) uttered: Vec<u8>,
     /// It said what no good peer would.
@@ -154,6 +158,8 @@ impl Actor {
             ear,
             outbox: Vec::new(),
             spoken: Vec::new(),
+            pinged: Vec::new(),
+            ponged: 0,
             uttered: Vec::new(),
             wild: false,
             lost: false,
@@ -305,8 +311,9 @@ impl Actor {
         if !self.manners {
             return;
         }
-        let pings = std::mem::take(&mut judge.found.pings);
+        let pings = judge.found.pings[self.ponged..].to_vec();
         let close = judge.found.close;
+        self.ponged += pings.len();
         for ping in pings {
             self.frame(FIN | wire::PONG, &ping);
         }
@@ -396,7 +403,7 @@ impl Actor {
         match step {
             Step::Greet => self.greet(),
             Step::Say { note, frames, compressed } => self.say(note, frames, compressed),
-            Step::Ping(size) => self.frame(FIN | wire::PING, &vec![b'?'; size]),
+            Step::Ping(size) => self.ping(size),
             Step::Close(code) => self.say_close(Some(code)),
             Step::Answer(bytes) | Step::Babble(bytes) => {
                 self.wild = true;
@@ -466,6 +473,17 @@ impl Actor {
             self.frame(fin | first, part);
         }
         self.spoken.push(note);
+    }
+
+    /// A ping that tells itself from the others, as far as so many bytes can.
+    fn ping(&mut self, size: usize) {
+        if self.closing || self.shut || self.part == Part::Raw {
+            return;
+        }
+        let name = format!("{}?", self.pinged.len());
+        let payload: Vec<u8> = name.bytes().cycle().take(size).collect();
+        self.frame(FIN | wire::PING, &payload);
+        self.pinged.push(payload);
     }
 
     fn frame(&mut self, first: u8, payload: &[u8]) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use gnezdo::{Closed, ConnId, Message, Overflow, Prepared, Reason, Shed, Side};
 
-use crate::wire::Note;
+use super::wire::Note;
 
 /// All connections a handler ever met, by their ids.
 #[derive(Debug, Default)]
@@ -35,6 +35,9 @@ pub(crate) struct Entry {
     /// Messages that came.
     pub(crate) received: Vec<Note>,
     pub(crate) received_bytes: Vec<u8>,
+    /// Pings that the handler sent, and what the pongs that came to it said.
+    pub(crate) pings: usize,
+    pub(crate) pongs: Vec<Vec<u8>>,
     /// The handler ended it, in whatever way.
     pub(crate) left: bool,
     /// The handler does not read it for now.
@@ -171,6 +174,8 @@ impl Book {
             shed: Shed::default(),
             received: Vec::new(),
             received_bytes: Vec::new(),
+            pings: 0,
+            pongs: Vec::new(),
             left: false,
             paused: false,
             heard_end: false,

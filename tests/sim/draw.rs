@@ -6,9 +6,9 @@ use gnezdo::Overflow;
 use gnezdo::sim::Tape;
 use gnezdo::ws::DeflateConfig;
 
-use crate::actor::{Pace, Part, Step, Until};
-use crate::plan::{Ending, Plan, Visitor, goodbye, hello, part_of, say, say_compressed, say_in, wait};
-use crate::player::{Act, OnRequest, Verdict};
+use super::actor::{Pace, Part, Step, Until};
+use super::plan::{Ending, Plan, Visitor, goodbye, hello, part_of, say, say_compressed, say_in, wait};
+use super::player::{Act, OnRequest, Verdict};
 
 /// A plan that no one thought of.
 pub(crate) fn plan(tape: &mut Tape) -> Plan {
@@ -54,6 +54,7 @@ fn configure(plan: &mut Plan, tape: &mut Tape) {
     plan.config.timeouts.lifetime = one(tape, &[None, None, Some(Duration::from_millis(900))]);
     plan.descriptors = one(tape, &[64, 64, 64, 6, 4]);
     plan.buffer = one(tape, &[32 * 1024, 4 * 1024, 200 * 1024]);
+    plan.config.max_partial = one(tape, &[1024 * 1024, 1024 * 1024, 3_000]);
     if tape.chance(3) {
         let deflate = DeflateConfig {
             threshold: one(tape, &[8, 200]),

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use gnezdo::sim::{CallKind, FaultPlan, Faults, Outcome, Tape};
 
-use crate::plan::Plan;
-use crate::run::{Disturbance, Report, run};
-use crate::scenarios;
+use super::plan::Plan;
+use super::run::{Disturbance, Report, run};
+use super::scenarios;
 
 /// The outcomes of one call that are tried.
 fn outcomes(call: CallKind) -> Vec<Outcome> {

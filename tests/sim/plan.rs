@@ -6,9 +6,9 @@ use std::time::Duration;
 use gnezdo::ws::DeflateConfig;
 use gnezdo::{Addr, Config, Listen, Serve};
 
-use crate::actor::{Part, Step, Until};
-use crate::player::{Manner, Places};
-use crate::wire::Note;
+use super::actor::{Part, Step, Until};
+use super::player::{Manner, Places};
+use super::wire::Note;
 
 /// One world.
 #[derive(Clone, Debug)]

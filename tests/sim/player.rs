@@ -14,9 +14,9 @@ use gnezdo::{
     Overflow, Prepared, Request, Shed, Target,
 };
 
-use crate::book::{Book, Entry, Stage};
-use crate::plan::LETTERS;
-use crate::wire::Note;
+use super::book::{Book, Entry, Stage};
+use super::plan::LETTERS;
+use super::wire::Note;
 
 /// What the handler does about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -254,7 +254,7 @@ impl Player {
                 }
                 self.try_the_dead(cx);
             }
-            Act::Ping => drop(cx.ping(id, b"there?")),
+            Act::Ping => self.book.entry(id).pings += usize::from(cx.ping(id, PING).is_ok()),
             Act::Subscribe(topic) => self.subscribe(cx, id, *topic),
             Act::Unsubscribe(topic) => {
                 let was = cx.unsubscribe(id, &name_of(*topic));
@@ -659,9 +659,10 @@ impl Handler for Player {
         }
     }
 
-    fn on_pong(&mut self, cx: &mut Cx<'_>, id: ConnId, _payload: &[u8]) {
+    fn on_pong(&mut self, cx: &mut Cx<'_>, id: ConnId, payload: &[u8]) {
         self.tick(cx);
         self.count(cx, id);
+        self.book.entry(id).pongs.push(payload.to_vec());
         let acts = self.manner.pong.clone();
         self.act_all(cx, id, &acts, None);
     }
@@ -753,6 +754,8 @@ fn name_of(topic: usize) -> String {
 
 /// What a client adds to a frame (RFC 6455 §5.2).
 const MASK: usize = 4;
+/// What the handler says in its pings; the loop's own say something else.
+pub(crate) const PING: &[u8] = b"there?";
 /// Tags of connections that our side makes begin here; those of visitors are below.
 pub(crate) const FIRST_CALL: u32 = 1 << 16;
 /// More than any plan needs, and few enough for all of them to end.

@@ -8,11 +8,11 @@ use gnezdo::sim::{Calls, FaultPlan, Faults, PeerListener, SimSystem, Stats, Tape
 use gnezdo::time::Time;
 use gnezdo::{Overflow, Reactor, Remote};
 
-use crate::actor::{Actor, Fate, Part, Step, Until};
-use crate::book::{Entry, Extent, How, Stage};
-use crate::plan::{Ending, Host, Plan, Visitor, part_of, say};
-use crate::player::{FIRST_CALL, Player, Way};
-use crate::wire::Note;
+use super::actor::{Actor, Fate, Part, Step, Until};
+use super::book::{Entry, Extent, How, Stage};
+use super::plan::{Ending, Host, Plan, Visitor, part_of, say};
+use super::player::{FIRST_CALL, PING, Player, Way};
+use super::wire::Note;
 
 /// What disturbs a world.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,8 @@ struct Theatre {
     acts: u64,
     /// Turns in which nothing happened, one after another, and what was seen in the last of them.
     idle_turns: u32,
+    /// Why turns ended before their time.
+    wakes: Wakes,
     seen: Option<Progress>,
     /// The loop cannot be polled any more, which ends everything.
     broken: bool,
@@ -154,6 +156,7 @@ impl Theatre {
             turns: 0,
             acts: 0,
             idle_turns: 0,
+            wakes: Wakes::default(),
             seen: None,
             broken: false,
             is_gentle: fault.is_none() && faults.only_gentle,
@@ -220,6 +223,7 @@ impl Theatre {
             return;
         }
         let before = self.now();
+        let (seen, next) = (self.progress(), self.reactor.next_deadline());
         self.turns += 1;
         self.broken = self.reactor.turn(Some(wait)).is_err();
         if self.now() > before || wait.is_zero() {
@@ -229,8 +233,19 @@ impl Theatre {
             self.idle_turns = if self.seen == progress { self.idle_turns + 1 } else { 0 };
             self.seen = progress;
         }
+        let in_vain = self.progress() == seen && self.now() < before.saturating_add(wait);
+        self.wakes.count(next, self.now(), in_vain);
         assert!(self.idle_turns < MOST_IDLE_TURNS, "the loop spins");
+        self.check_accounts();
         assert!(self.turns < MOST_TURNS, "the world does not come to rest");
+    }
+
+    /// What is counted over all connections is within its bounds, and nothing is counted of those that are gone.
+    fn check_accounts(&mut self) {
+        let (queued, held, count) = self.reactor.with(|_, cx| (cx.queued(), cx.partial(), cx.connections()));
+        assert!(queued <= self.plan.config.settings.max_queued, "{queued} bytes wait in all");
+        assert!(held <= self.plan.config.max_partial, "{held} bytes are not whole");
+        assert!(count > 0 || (queued, held) == (0, 0), "{queued} bytes wait and {held} are held for nobody");
     }
 
     fn progress(&self) -> Progress {
@@ -417,6 +432,7 @@ impl Theatre {
                 assert_eq!(entry.received, actor.spoken, "not all that {:?} said was delivered", actor.tag());
                 let all = actor.is_raw() && entry.received_bytes != actor.uttered;
                 assert!(!all, "not all bytes of {:?} were delivered", actor.tag());
+                check_all_pongs(actor, entry);
             }
         }
     }
@@ -497,7 +513,9 @@ impl Theatre {
 
     /// Our side has given everything back.
     fn check_nothing_is_left(&mut self) {
-        assert_eq!(self.world.stats().bad_descriptors, 0, "a descriptor was used that is not open");
+        let stats = self.world.stats();
+        assert_eq!(stats.bad_descriptors, 0, "a descriptor was used that is not open");
+        self.wakes.check(self.now(), self.reactor.handler().timers_met, &stats);
         if self.broken {
             return;
         }
@@ -531,6 +549,38 @@ impl Theatre {
     }
 }
 
+/// Why the loop's turns ended before their time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wakes {
+    /// A deadline was due.
+    due: u64,
+    /// It had work from the turn before, of which nothing was to be seen.
+    busy: u64,
+    /// For nothing that can be seen.
+    early: u64,
+}
+
+impl Wakes {
+    /// A turn has ended before which the loop wanted to be called at `next`.
+    fn count(&mut self, next: Option<Time>, now: Time, in_vain: bool) {
+        match next {
+            Some(Time::ZERO) => self.busy += u64::from(in_vain),
+            Some(next) if next <= now => self.due += 1,
+            _ => self.early += u64::from(in_vain),
+        }
+    }
+
+    /// The loop never turns for nothing: each turn has an event, a deadline or a fault to show for itself, and deadlines
+    /// but those of the handler are as rare as the shortest of the configured spans.
+    fn check(self, over: Time, timers: u64, stats: &Stats) {
+        let seconds = over.since(Time::ZERO).as_secs();
+        let rare = MOST_DEADLINES_PER_SECOND * (seconds + 1) + timers + stats.edges + stats.injected;
+        assert!(self.due <= rare, "{self:?} in {seconds} s");
+        assert!(self.busy <= 4 * (stats.edges + self.due + 1), "{self:?} for {} events", stats.edges);
+        assert!(self.early <= stats.injected + FEW, "{self:?} with {} faults", stats.injected);
+    }
+}
+
 /// What one connection looks like from both of its ends, when it is over.
 fn check_connection(actor: &Actor, entry: &Entry, overflow: Overflow) {
     let tag = actor.tag();
@@ -548,6 +598,7 @@ fn check_connection(actor: &Actor, entry: &Entry, overflow: Overflow) {
             "what was delivered of {tag:?} was not said: {received:?} of {spoken:?}"
         );
     }
+    check_pongs(actor, entry);
     if actor.is_raw() {
         assert!(
             actor.uttered.starts_with(&entry.received_bytes),
@@ -570,6 +621,33 @@ fn check_connection(actor: &Actor, entry: &Entry, overflow: Overflow) {
             end.text
         );
     }
+}
+
+/// RFC 6455 §5.5.3: a pong says what a ping said, and each ping is answered once at most, in order.
+fn check_pongs(actor: &Actor, entry: &Entry) {
+    let (false, Some(judge)) = (actor.wild, actor.judge()) else { return };
+    let (tag, found) = (actor.tag(), &judge.found);
+    let mut pings = actor.pinged.iter();
+    let is_answer = found.pongs.iter().all(|pong| pings.any(|ping| ping == pong));
+    assert!(is_answer, "{tag:?} heard the pongs {:?} after {:?}", found.pongs, actor.pinged);
+    let answered = &found.pings[..actor.ponged];
+    assert!(answered.starts_with(&entry.pongs), "pongs of {tag:?} came that it did not send");
+    assert!(pings_of(actor) <= entry.pings, "{tag:?} heard pings that the handler did not send");
+}
+
+/// RFC 6455 §5.5.2: where all is calm, the newest ping of each side has its answer.
+fn check_all_pongs(actor: &Actor, entry: &Entry) {
+    let Some(judge) = actor.judge() else { return };
+    let tag = actor.tag();
+    assert_eq!(judge.found.pongs.last(), actor.pinged.last(), "the last ping of {tag:?} has no answer");
+    assert_eq!(pings_of(actor), entry.pings, "{tag:?} has not heard all pings");
+    assert_eq!(entry.pongs.len(), actor.ponged, "not all pongs of {tag:?} were delivered");
+    check_pongs(actor, entry);
+}
+
+/// How many pings of the handler came.
+fn pings_of(actor: &Actor) -> usize {
+    actor.judge().map_or(0, |judge| judge.found.pings.iter().filter(|ping| *ping == PING).count())
 }
 
 /// Who left in good order was heard to the end.
@@ -604,6 +682,10 @@ const QUIET: Duration = Duration::from_millis(900);
 const MOST_ENDING: Duration = Duration::from_secs(30);
 /// What a deadline may be late by.
 const TICKS: Duration = Duration::from_millis(5);
+/// Three listeners that look for room every 100 ms, and twice as much for all else.
+const MOST_DEADLINES_PER_SECOND: u64 = 90;
+/// Of those who end a wait without an event: wake-ups of the loop by itself.
+const FEW: u64 = 16;
 /// Turns without any change and without any passing of time.
 const MOST_IDLE_TURNS: u32 = 8;
 const MOST_TURNS: u64 = 200_000;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use gnezdo::{Connect, Listen, Serve, WebSocketConfig};
 
-use crate::actor::{Pace, Part, Step, Until};
-use crate::draw::OVERFLOWS;
-use crate::plan::{Ending, Plan, Visitor, goodbye, hello, say, say_compressed, say_in, visit, wait};
-use crate::player::{Act, OnRequest, Verdict};
+use super::actor::{Pace, Part, Step, Until};
+use super::draw::OVERFLOWS;
+use super::plan::{Ending, Plan, Visitor, goodbye, hello, say, say_compressed, say_in, visit, wait};
+use super::player::{Act, OnRequest, Verdict};
+use super::wire;
 
 /// All of them.
 pub(crate) fn all() -> Vec<Plan> {
@@ -333,6 +334,15 @@ fn waiting() -> Vec<Plan> {
             .with(|plan| {
                 plan.manner.open = vec![Act::Say(12, 4_000)];
             }),
+        echo("messages that are never whole")
+            .with(|plan| {
+                let half = |size| Step::Babble(wire::frame(2, &vec![b'h'; size], Some([0; 4])));
+                let script = |size| [hello(), vec![half(size), wait(2_000)]].concat();
+                let visitor = |size| Visitor::to(0, Part::Client, script(size));
+                plan.visitors = [9_000, 12_000, 8_000].map(visitor).into();
+                plan.config.max_partial = 25_000;
+            })
+            .ends("most was of this connection"),
         echo("too many openings")
             .visitor(vec![wait(3_000)])
             .visitor(vec![wait(3_000)])

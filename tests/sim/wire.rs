@@ -52,7 +52,7 @@ pub(crate) struct Findings {
     pub(crate) deflate: bool,
     pub(crate) messages: Vec<Note>,
     pub(crate) pings: Vec<Vec<u8>>,
-    pub(crate) pongs: usize,
+    pub(crate) pongs: Vec<Vec<u8>>,
     /// The close frame, once it came.
     pub(crate) close: Option<Close>,
     pub(crate) body: Vec<u8>,
@@ -290,7 +290,7 @@ impl Judge {
         match frame.opcode {
             CLOSE => self.found.close = Some(Close(close_code(&frame.payload))),
             PING => self.found.pings.push(frame.payload.clone()),
-            PONG => self.found.pongs += 1,
+            PONG => self.found.pongs.push(frame.payload.clone()),
             opcode => panic!("RFC 6455 §5.2: opcode {opcode} is reserved"),
         }
     }
