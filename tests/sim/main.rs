@@ -6,11 +6,14 @@
 mod actor;
 mod book;
 mod draw;
+mod drawn;
 mod faults;
 mod plan;
 mod player;
 mod run;
 mod scenarios;
+mod shrink;
+mod violation;
 mod wire;
 mod worlds;
 
