@@ -12,12 +12,14 @@ mod play;
 mod reference;
 mod tape;
 pub mod wheel;
+#[cfg(feature = "sim")]
+pub mod world;
 
 /// A target's name and its check.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: &[Target] = &[
     ("answer", answer::check),
     ("close", close::check),
     ("deflate", deflate::check),
@@ -26,4 +28,6 @@ pub const TARGETS: [Target; 8] = [
     ("head", head::check),
     ("negotiate", negotiate::check),
     ("wheel", wheel::check),
+    #[cfg(feature = "sim")]
+    ("world", world::check),
 ];
