@@ -5,8 +5,8 @@ use crate::kit::{Attack, Crowd, Field, long_head};
 pub(crate) const ATTACK: Attack = Attack {
     name: "announced_hoard",
     rules: "R11 R12",
-    growth: 66 << 20,
-    kept: 17 << 20,
+    growth: 9 << 20,
+    kept: 3 << 20,
     run,
     ..Attack::DEFAULT
 };

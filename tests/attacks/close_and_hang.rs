@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::kit::{Attack, Crowd, End, Field, Frame};
 
 pub(crate) const ATTACK: Attack =
-    Attack { name: "close_and_hang", rules: "R21", growth: 1 << 20, run, ..Attack::DEFAULT };
+    Attack { name: "close_and_hang", rules: "R21", growth: 256 * 1024, run, ..Attack::DEFAULT };
 
 fn run(field: &Field) {
     let mut crowd = Crowd::new(field.up_to(1_000), |number| {

@@ -9,8 +9,8 @@ pub(crate) const ATTACK: Attack = Attack {
     name: "dead_readers",
     rules: "R36 R42",
     quick: false,
-    growth: 48 << 20,
-    kept: 20 << 20,
+    growth: 10 << 20,
+    kept: 1 << 20,
     run,
     ..Attack::DEFAULT
 };

@@ -13,7 +13,7 @@ pub(crate) const ATTACK: Attack = Attack {
     options: &["--opening-timeout", "60", "--idle-timeout", "0"],
     ground: Ground::Own(&["sh", "-c", r#"ulimit -n 64; exec "$@""#, "sh"]),
     quick: false,
-    growth: 1 << 20,
+    growth: 128 * 1024,
     run,
     ..Attack::DEFAULT
 };

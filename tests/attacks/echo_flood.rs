@@ -5,8 +5,14 @@ use std::time::Duration;
 
 use crate::kit::{Attack, BINARY, Field, Frame};
 
-pub(crate) const ATTACK: Attack =
-    Attack { name: "echo_flood", rules: "R36", growth: 2 << 20, kept: 2 << 20, run, ..Attack::DEFAULT };
+pub(crate) const ATTACK: Attack = Attack {
+    name: "echo_flood",
+    rules: "R36",
+    growth: 1200 * 1024,
+    kept: 1200 * 1024,
+    run,
+    ..Attack::DEFAULT
+};
 
 const MESSAGE: usize = 4_096;
 

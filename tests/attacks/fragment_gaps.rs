@@ -6,8 +6,8 @@ use crate::kit::{Attack, Crowd, Field, Frame, PONG};
 pub(crate) const ATTACK: Attack = Attack {
     name: "fragment_gaps",
     rules: "R12 R22",
-    growth: 8 << 20,
-    kept: 4 << 20,
+    growth: 2200 * 1024,
+    kept: 2200 * 1024,
     run,
     ..Attack::DEFAULT
 };

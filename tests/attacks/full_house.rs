@@ -9,7 +9,7 @@ pub(crate) const ATTACK: Attack = Attack {
     rules: "R26 R50",
     options: &["--max-connections", "60"],
     ground: Ground::Own(&[]),
-    growth: 1 << 20,
+    growth: 128 * 1024,
     run,
     ..Attack::DEFAULT
 };

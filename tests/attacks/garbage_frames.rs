@@ -3,7 +3,7 @@
 use crate::kit::{Attack, Dice, Field, Frame};
 
 pub(crate) const ATTACK: Attack =
-    Attack { name: "garbage_frames", rules: "R11 R22", growth: 1 << 20, run, ..Attack::DEFAULT };
+    Attack { name: "garbage_frames", rules: "R11 R22", growth: 128 * 1024, run, ..Attack::DEFAULT };
 
 fn run(field: &Field) {
     let (mut dice, mut codes) = (Dice::new(22), std::collections::BTreeMap::new());

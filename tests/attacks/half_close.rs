@@ -7,8 +7,8 @@ use crate::kit::{Attack, Crowd, Field, Frame, Peer, head, upgrade};
 pub(crate) const ATTACK: Attack = Attack {
     name: "half_close",
     rules: "R27 R43",
-    growth: 3 << 20,
-    kept: 2 << 20,
+    growth: 256 * 1024,
+    kept: 256 * 1024,
     cpu: Some(Duration::from_millis(500)),
     run,
     ..Attack::DEFAULT

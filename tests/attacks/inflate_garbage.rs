@@ -2,8 +2,14 @@
 
 use crate::kit::{Attack, Dice, Field, Frame, PING, bomb};
 
-pub(crate) const ATTACK: Attack =
-    Attack { name: "inflate_garbage", rules: "R16", growth: 4 << 20, kept: 4 << 20, run, ..Attack::DEFAULT };
+pub(crate) const ATTACK: Attack = Attack {
+    name: "inflate_garbage",
+    rules: "R16",
+    growth: 384 * 1024,
+    kept: 384 * 1024,
+    run,
+    ..Attack::DEFAULT
+};
 
 fn run(field: &Field) {
     let mut dice = Dice::new(16);

@@ -6,7 +6,7 @@ pub(crate) const ATTACK: Attack = Attack {
     name: "log_flood",
     rules: "R51",
     ground: Ground::Own(&["sh", "-c", r#"exec "$@" 2>"${TMPDIR:-/tmp}/gnezdo-attacks-$PPID.log""#, "sh"]),
-    growth: 1 << 20,
+    growth: 128 * 1024,
     run,
     ..Attack::DEFAULT
 };

@@ -7,7 +7,7 @@ pub(crate) const ATTACK: Attack = Attack {
     rules: "R4 R50",
     options: &["--max-connections", "400", "--opening-timeout", "10"],
     ground: Ground::Own(&[]),
-    growth: 1 << 20,
+    growth: 192 * 1024,
     run,
     ..Attack::DEFAULT
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::kit::{Attack, Crowd, Field};
 
 pub(crate) const ATTACK: Attack =
-    Attack { name: "request_never_read", rules: "R6 R36 R41", growth: 1 << 20, run, ..Attack::DEFAULT };
+    Attack { name: "request_never_read", rules: "R6 R36 R41", growth: 256 * 1024, run, ..Attack::DEFAULT };
 
 fn run(field: &Field) {
     let requests = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20_000);

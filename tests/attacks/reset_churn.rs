@@ -4,8 +4,14 @@ use std::time::Instant;
 
 use crate::kit::{Attack, Crowd, Field, upgrade};
 
-pub(crate) const ATTACK: Attack =
-    Attack { name: "reset_churn", rules: "R30 R43 R54", growth: 1 << 20, run, ..Attack::DEFAULT };
+pub(crate) const ATTACK: Attack = Attack {
+    name: "reset_churn",
+    rules: "R30 R43 R54",
+    growth: 512 * 1024,
+    kept: 512 * 1024,
+    run,
+    ..Attack::DEFAULT
+};
 
 fn run(field: &Field) {
     let (count, began) = (field.up_to(6_000), Instant::now());

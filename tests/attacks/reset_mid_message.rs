@@ -7,8 +7,8 @@ use crate::kit::{Attack, Field, Frame, upgrade};
 pub(crate) const ATTACK: Attack = Attack {
     name: "reset_mid_message",
     rules: "R53 R54",
-    growth: 6 << 20,
-    kept: 4 << 20,
+    growth: 1200 * 1024,
+    kept: 1200 * 1024,
     run,
     ..Attack::DEFAULT
 };

@@ -2,8 +2,14 @@
 
 use crate::kit::{Attack, Crowd, Field};
 
-pub(crate) const ATTACK: Attack =
-    Attack { name: "silent_connect", rules: "R4", growth: 2 << 20, kept: 2 << 20, run, ..Attack::DEFAULT };
+pub(crate) const ATTACK: Attack = Attack {
+    name: "silent_connect",
+    rules: "R4",
+    growth: 704 * 1024,
+    kept: 704 * 1024,
+    run,
+    ..Attack::DEFAULT
+};
 
 fn run(field: &Field) {
     let mut crowd = Crowd::new(field.up_to(2_000), |number| field.connect_as(number));

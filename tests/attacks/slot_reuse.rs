@@ -3,7 +3,7 @@
 use crate::kit::{Attack, Dice, Field, Frame, Peer};
 
 pub(crate) const ATTACK: Attack =
-    Attack { name: "slot_reuse", rules: "R23", growth: 2 << 20, kept: 1 << 20, run, ..Attack::DEFAULT };
+    Attack { name: "slot_reuse", rules: "R23", growth: 192 * 1024, kept: 192 * 1024, run, ..Attack::DEFAULT };
 
 fn run(field: &Field) {
     let rounds = field.up_to(1_500);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::kit::{Attack, Crowd, Field, upgrade};
 
 pub(crate) const ATTACK: Attack =
-    Attack { name: "slow_drip", rules: "R4", growth: 2 << 20, run, ..Attack::DEFAULT };
+    Attack { name: "slow_drip", rules: "R4", growth: 288 * 1024, run, ..Attack::DEFAULT };
 
 fn run(field: &Field) {
     let (began, limit) = (Instant::now(), field.terms.opening + field.second());

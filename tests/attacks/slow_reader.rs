@@ -9,7 +9,7 @@ pub(crate) const ATTACK: Attack = Attack {
     rules: "R36 R42",
     quick: false,
     growth: 10 << 20,
-    kept: 4 << 20,
+    kept: 1300 * 1024,
     run,
     ..Attack::DEFAULT
 };

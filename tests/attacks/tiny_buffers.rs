@@ -2,8 +2,14 @@
 
 use crate::kit::{Attack, Dice, Field, Frame};
 
-pub(crate) const ATTACK: Attack =
-    Attack { name: "tiny_buffers", rules: "R20 R36", growth: 4 << 20, kept: 4 << 20, run, ..Attack::DEFAULT };
+pub(crate) const ATTACK: Attack = Attack {
+    name: "tiny_buffers",
+    rules: "R20 R36",
+    growth: 320 * 1024,
+    kept: 320 * 1024,
+    run,
+    ..Attack::DEFAULT
+};
 
 fn run(field: &Field) {
     let mut dice = Dice::new(20);

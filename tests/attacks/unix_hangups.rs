@@ -8,7 +8,7 @@ pub(crate) const ATTACK: Attack = Attack {
     name: "unix_hangups",
     rules: "R27 R45",
     growth: 40 << 20,
-    kept: 17 << 20,
+    kept: 3300 * 1024,
     run,
     ..Attack::DEFAULT
 };

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::kit::{Attack, Field, Frame, upgrade};
 
 pub(crate) const ATTACK: Attack =
-    Attack { name: "vanish_churn", rules: "R23 R43", growth: 1 << 20, run, ..Attack::DEFAULT };
+    Attack { name: "vanish_churn", rules: "R23 R43", growth: 160 * 1024, run, ..Attack::DEFAULT };
 
 fn run(field: &Field) {
     let (count, began) = (field.up_to(6_000), Instant::now());

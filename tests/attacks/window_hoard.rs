@@ -5,8 +5,8 @@ use crate::kit::{Attack, BINARY, Crowd, Field, Frame, bomb};
 pub(crate) const ATTACK: Attack = Attack {
     name: "window_hoard",
     rules: "R15 R39",
-    growth: 24 << 20,
-    kept: 20 << 20,
+    growth: 1280 * 1024,
+    kept: 1280 * 1024,
     run,
     ..Attack::DEFAULT
 };
