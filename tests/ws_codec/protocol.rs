@@ -328,7 +328,7 @@ fn connections_that_share_a_workspace_keep_apart_what_each_has_half_of() {
         frame(PING, b"their ping"),
         frame(TEXT_FIRST, b"their text"),
         frame(TEXT, &[b'a'; 10_000]),
-        [frame(TEXT_FIRST, b"begun"), b"\x81\x80".to_vec()].concat(),
+        [frame(TEXT_FIRST, b"begun"), frame(TEXT, b"and another")].concat(),
     ];
     for theirs in cut_off {
         for cut in [1, theirs.len() / 2, theirs.len() - 1, theirs.len()] {
@@ -460,10 +460,9 @@ fn text_fails_at_the_first_impossible_byte_before_the_frame_is_whole() {
 #[test]
 fn text_received_in_place_fails_once_and_what_lands_later_is_nothing() {
     let mut rig = Rig::new(&Vector::default());
-    rig.receive(
-        &frame(TEXT, &[&[b'a'; 9000][..], b"\xFF", &[b'a'; 9000]].concat())[..9500],
-        Receive::Landing,
-    );
+    let wire = frame(TEXT, &[&[b'a'; 9000][..], b"\xFF", &[b'a'; 9000]].concat());
+    rig.receive(&wire[..1000], Receive::Buffer);
+    rig.receive(&wire[1000..9500], Receive::Landing);
     assert_eq!(rig.trace.events, [Seen::Failed(ProtocolError::InvalidUtf8)]);
     assert_eq!(rig.trace.output, refusal(ProtocolError::InvalidUtf8));
     assert!(rig.protocol.landed(1, &mut rig.space, &rig.limits, 0).is_none());
