@@ -35,6 +35,8 @@ mod client;
 mod error;
 mod identity;
 mod provider;
+mod records;
+mod seal;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -44,7 +46,8 @@ pub use client::{ServerName, TlsClient};
 pub use error::{TlsConfigError, TlsError};
 pub use identity::Identity;
 pub use rustls;
-pub use session::{MOST_CARRIED, Seal, Session};
+pub use seal::Seal;
+pub use session::{MOST_CARRIED, Session};
 
 /// Whether this build has TLS.
 pub(crate) const IS_THERE: bool = true;
