@@ -23,6 +23,8 @@ fn examples() -> &'static Path {
         build.args(["build", "--quiet", "--examples", "--manifest-path"]);
         build.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).arg("--target-dir").arg(target);
         build.args(release.then_some("--release"));
+        let features = [(cfg!(feature = "tls"), "tls"), (cfg!(feature = "tls-aws-lc"), "tls-aws-lc")];
+        build.args(features.into_iter().filter(|(is_on, _)| *is_on).flat_map(|(_, it)| ["--features", it]));
         assert!(build.status().unwrap().success(), "the examples do not build");
         target.join(if release { "release" } else { "debug" }).join("examples")
     })
@@ -73,6 +75,18 @@ impl Example {
     }
 }
 
+#[cfg(feature = "_tls")]
+impl Example {
+    /// As [`Example::finish`], for one that has to fail.
+    fn finish_badly(mut self) -> String {
+        drop(self.input.take());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        assert!(!self.child.wait().unwrap().success());
+        rest
+    }
+}
+
 impl Drop for Example {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -89,6 +103,22 @@ fn client_sends_lines_to_echo_and_prints_what_comes_back() {
     client.say("мир\n");
     assert_eq!(client.line(), "мир");
     assert_eq!(client.finish(), "");
+}
+
+#[test]
+#[cfg(feature = "_tls")]
+fn client_trusts_the_certificate_that_tls_echo_made() {
+    let mut echo = Example::start("tls_echo", &["127.0.0.1:0"]);
+    let (certificate, listening) = (echo.line(), echo.line());
+    let certificate = certificate.strip_prefix("certificate ").unwrap();
+    let url = listening.strip_prefix("listening on ").unwrap();
+    let mut client = Example::start("client", &["--ca", certificate, url]);
+    client.say("secret\n");
+    assert_eq!(client.line(), "secret");
+    assert_eq!(client.finish(), "");
+    let stranger = Example::start("client", &[url]).finish_badly();
+    std::fs::remove_file(certificate).unwrap();
+    assert_eq!(stranger, "", "nothing was said to whom nobody trusts");
 }
 
 #[test]
