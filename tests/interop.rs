@@ -12,6 +12,9 @@ mod caller;
 #[path = "interop/calls.rs"]
 mod calls;
 mod support;
+#[cfg(feature = "_tls")]
+#[path = "interop/tls.rs"]
+mod tls;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -36,12 +39,21 @@ fn main() {
             Ok(library) => {
                 trials.extend(Client::new(library.client()).trials(name, &server));
                 trials.extend(calls::trials(name, &library.server()));
+                #[cfg(feature = "_tls")]
+                trials.extend(tls::trials(name, &library.command(library.tls)));
             }
             Err(why) => trials.push(missing(name, why)),
         }
     }
+    #[cfg(feature = "_tls")]
+    match tls::openssl() {
+        Some(cases) => trials.extend(cases),
+        None => trials.push(missing("openssl", "the program `openssl` does not run".to_owned())),
+    }
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(server);
+    #[cfg(feature = "_tls")]
+    tls::clean();
     conclusion.exit();
 }
 
@@ -59,6 +71,8 @@ struct Library {
     program: OsString,
     client: &'static str,
     server: &'static str,
+    #[cfg_attr(not(feature = "_tls"), expect(dead_code, reason = "there is no TLS to talk"))]
+    tls: &'static str,
     /// What both programs are told.
     options: Vec<OsString>,
 }
@@ -140,7 +154,13 @@ fn python() -> Result<Library, String> {
         output(Command::new(home.join("bin/python")).args(pip).arg(format!("websockets=={WEBSOCKETS}")))
     })?;
     let program = home.join("bin/python").into();
-    Ok(Library { program, client: "python.py", server: "python_server.py", options: Vec::new() })
+    Ok(Library {
+        program,
+        client: "python.py",
+        server: "python_server.py",
+        tls: "tls.py",
+        options: Vec::new(),
+    })
 }
 
 /// A directory with the library of that version.
@@ -154,7 +174,7 @@ fn node() -> Result<Library, String> {
         )
     })?;
     let options = vec!["--modules".into(), home.into()];
-    Ok(Library { program: node, client: "node.mjs", server: "node_server.mjs", options })
+    Ok(Library { program: node, client: "node.mjs", server: "node_server.mjs", tls: "tls.mjs", options })
 }
 
 /// The directory of this name below `target/interop/`, which exists only once `install` was done there.
