@@ -9,6 +9,7 @@ use std::time::Duration;
 use gnezdo::ws::{CloseCode, DeflateConfig};
 use gnezdo::{
     Closed, Config, ConnId, Connect, Context, Handler, Message, Reactor, Reason, SendError, Timeout,
+    TlsClient,
 };
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
@@ -21,6 +22,7 @@ usage: autobahn_client [OPTIONS] ADDR AGENT CASES
   AGENT             the client's name in the reports
   CASES             numbers in the server's own list of cases, as 1,2,5
   --update-reports  have the server write its reports in the end
+  --ca PEM          call by wss, and trust this certificate (needs the feature tls)
   --help            this text";
 
 /// The largest message of the suite is 16 MiB.
@@ -73,6 +75,7 @@ impl Handler for Client {
         match &closed.reason {
             Reason::NotConnected(error) => return self.fail(cx, error),
             Reason::Refused(error) => return self.fail(cx, error),
+            Reason::Tls(error) => return self.fail(cx, error),
             Reason::TimedOut(Timeout::Connect) => return self.fail(cx, &"no answer in time"),
             Reason::Handshake { .. } => println!("{}: closed", self.under_way),
             // Many cases end so, and rightly; the server judges.
@@ -116,13 +119,24 @@ fn config() -> Config {
     config
 }
 
+#[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
+fn trusting(ca: &str) -> Result<TlsClient, Box<dyn Error>> {
+    Ok(TlsClient::with_roots(&std::fs::read(ca)?)?)
+}
+
+#[cfg(not(any(feature = "tls", feature = "tls-aws-lc")))]
+fn trusting(_ca: &str) -> Result<TlsClient, Box<dyn Error>> {
+    Err("--ca needs a build with the feature tls".into())
+}
+
 fn parse(mut parser: lexopt::Parser) -> Result<Option<VecDeque<Call>>, Box<dyn Error>> {
-    let mut update_reports = false;
+    let (mut update_reports, mut tls) = (false, None);
     let mut words = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(None),
             Long("update-reports") => update_reports = true,
+            Long("ca") => tls = Some(trusting(&parser.value()?.string()?)?),
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -130,15 +144,19 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<VecDeque<Call>>, Box<dyn E
     let [addr, agent, cases] = words.as_slice() else {
         return Err("give ADDR AGENT CASES, or --help".into());
     };
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    let connect = |resource: &str| {
+        let target = format!("{scheme}://{addr}/{resource}agent={agent}");
+        Connect::to(&target).map(|connect| Connect { tls: tls.clone(), ..connect })
+    };
     let mut calls = VecDeque::new();
     for case in cases.split(',') {
         let case: usize = case.parse().map_err(|_| format!("{case:?} is not the number of a case"))?;
-        let target = format!("ws://{addr}/runCase?case={case}&agent={agent}");
-        calls.push_back(Call { name: format!("case {case}"), connect: Connect::to(&target)? });
+        let connect = connect(&format!("runCase?case={case}&"))?;
+        calls.push_back(Call { name: format!("case {case}"), connect });
     }
     if update_reports {
-        let target = format!("ws://{addr}/updateReports?agent={agent}");
-        calls.push_back(Call { name: "reports".to_owned(), connect: Connect::to(&target)? });
+        calls.push_back(Call { name: "reports".to_owned(), connect: connect("updateReports?")? });
     }
     Ok(Some(calls))
 }

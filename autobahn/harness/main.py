@@ -10,7 +10,7 @@ import time
 import unittest
 from pathlib import Path
 
-from . import install, report, subject
+from . import install, report, subject, tls
 from .cases import select
 from .children import together
 from .options import OUR_CLIENT, parse
@@ -68,11 +68,12 @@ async def _run(options):
     with _Lock(folder):
         golden = load_golden(GOLDEN[role])
         cases = select(golden, options.cases)
-        tool, faults = await _tool(options, role, folder / "tools")
-        directory = folder / (f"quick-{role}" if options.quick else role)
+        directory = folder / (("quick-" if options.quick else "tls-" if options.tls else "") + role)
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        async with await _subject(options, target, directory) as tested:
+        identity = await tls.self_signed(directory) if options.tls and role == CLIENT else None
+        tool, faults = await _tool(options, role, folder / "tools", identity)
+        async with await _subject(options, target, directory, identity) as tested:
             _say(f"{len(cases)} cases against {tested.title}, {options.jobs} at once, {tool.title}")
             begin = time.monotonic()
             work = await _work(options, tool, cases, tested, directory)
@@ -82,31 +83,35 @@ async def _run(options):
         return _tell(judgement, work.reasons, role, directory, [tested.title, tool.title, f"{took:.0f} s"])
 
 
-async def _tool(options, role, folder):
-    """The tool, which takes the other role."""
+async def _tool(options, role, folder, identity):
+    """The tool, which takes the other role; as a server with an identity it listens for TLS."""
     if options.quick:
         kind = KosokuAsClient if role == SERVER else KosokuAsServer
         program = await install.kosoku(folder, _say)
         return kind(program, f"the quick tool {install.KOSOKU}"), load_faults(QUICK_FAULTS)
-    kind = WstestAsClient if role == SERVER else WstestAsServer
-    return kind(await install.wstest(folder, _say)), {}
+    program = await install.wstest(folder, _say)
+    return (WstestAsClient(program) if role == SERVER else WstestAsServer(program, identity)), {}
 
 
-async def _subject(options, target, directory):
+async def _subject(options, target, directory, identity):
     if options.url is not None:
         return subject.already_running(options.url)
     if options.client:
         words = subject.words_of("--client", options.client, subject.CLIENT_PLACES)
         return subject.started_per_batch(words[0], words)
     build_log = directory / "build.log"
+    features = ["tls"] if options.tls else []
     if options.client == OUR_CLIENT:
-        program = await subject.build_example(ROOT, target, "autobahn_client", build_log, _say)
-        return subject.started_per_batch("our client", [program, "--update-reports", *subject.CLIENT_PLACES])
+        program = await subject.build_example(ROOT, target, "autobahn_client", build_log, _say, features)
+        trusted = [] if identity is None else ["--ca", identity.cert]
+        words = [program, "--update-reports", *trusted, *subject.CLIENT_PLACES]
+        return subject.started_per_batch("our client", words)
     log = directory / "server.log"
     if options.server is not None:
         return subject.running(subject.words_of("--server", options.server, subject.SERVER_PLACES), log)
-    program = await subject.build_example(ROOT, target, "echo", build_log, _say)
-    return subject.running([program, f"{HOST}:{{port}}"], log)
+    name, scheme = ("tls_echo", "wss") if options.tls else ("echo", "ws")
+    program = await subject.build_example(ROOT, target, name, build_log, _say, features)
+    return subject.running([program, f"{HOST}:{{port}}"], log, scheme)
 
 
 async def _work(options, tool, cases, tested, directory):

@@ -15,6 +15,7 @@ EXAMPLES = """\
 examples:
   autobahn/run                                  all cases, the official tool
   autobahn/run --client                         the same for the client role
+  autobahn/run --tls                            the same over wss; with --client too
   autobahn/run --quick                          all cases, the quick tool; with --client too
   autobahn/run --cases '1.*,9.1.*,12.1.18'      some cases
   autobahn/run --server 'my-server --port {port}'
@@ -39,6 +40,7 @@ class Options:
     server: Optional[str]
     url: Optional[str]
     client: Optional[str]
+    tls: bool
     self_test: bool
 
 
@@ -54,8 +56,11 @@ def parse(arguments) -> Options:
     subject.add_argument("--server", metavar="COMMAND", help="test another server: its command, with {port} in it")
     subject.add_argument("--url", metavar="URL", help="test a server that runs already")
     subject.add_argument("--client", nargs="?", const=OUR_CLIENT, metavar="COMMAND", help=CLIENT_HELP)
+    parser.add_argument("--tls", action="store_true", help="through TLS: our server or our client, the official tool")
     parser.add_argument("--self-test", action="store_true", help="test this harness itself, and nothing else")
     parsed = parser.parse_args(arguments)
+    if parsed.tls and (parsed.quick or parsed.server or parsed.url or parsed.client):
+        parser.error("--tls is for our own server and client, and the official tool")
     return Options(
         cases=parsed.cases,
         jobs=parsed.jobs,
@@ -64,6 +69,7 @@ def parse(arguments) -> Options:
         server=parsed.server,
         url=parsed.url,
         client=parsed.client,
+        tls=parsed.tls,
         self_test=parsed.self_test,
     )
 

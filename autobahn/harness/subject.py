@@ -12,6 +12,8 @@ from .ports import HOST, free_port, until_accepting
 from .trouble import Trouble
 
 BUILD_SECONDS = 1800.0
+# Where a URL goes that names no port (RFC 6455 §3).
+PORTS = {"ws": 80, "wss": 443}
 START_SECONDS = 20.0
 # What the commands of other subjects must contain, so that they can be told where to go and what to do.
 SERVER_PLACES = ("{port}",)
@@ -54,19 +56,20 @@ class Client:
         await asyncio.get_running_loop().create_future()
 
 
-async def build_example(root, target, name, log, say):
+async def build_example(root, target, name, log, say, features=()):
     """Builds one of our examples as it is locked, and returns the path of the program."""
     say(f"building the example {name}")
-    await finish(["cargo", "build", "--release", "--locked", "--example", name], log, BUILD_SECONDS, cwd=root)
+    words = ["cargo", "build", "--release", "--locked", "--example", name, "--features", ",".join(features)]
+    await finish(words, log, BUILD_SECONDS, cwd=root)
     return target / "release/examples" / name
 
 
 @contextlib.asynccontextmanager
-async def running(command, log):
+async def running(command, log, scheme="ws"):
     """Starts a server and waits until it accepts connections. `{port}` in the command becomes a free port."""
     port = free_port()
     async with child([_filled(word, {"{port}": str(port)}) for word in command], log) as process:
-        server = Server(f"ws://{HOST}:{port}", process, log)
+        server = Server(f"{scheme}://{HOST}:{port}", process, log)
         await _until_accepting(server, HOST, port)
         yield server
 
@@ -75,10 +78,10 @@ async def running(command, log):
 async def already_running(url):
     """A server that somebody else started and will end."""
     parts = urlsplit(url)
-    if parts.scheme != "ws" or not parts.hostname:
-        raise Trouble(f"--url: not ws://host:port: {url}")
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise Trouble(f"--url: neither ws://host:port nor wss://host:port: {url}")
     server = Server(url)
-    await _until_accepting(server, parts.hostname, parts.port or 80)
+    await _until_accepting(server, parts.hostname, parts.port or PORTS[parts.scheme])
     yield server
 
 

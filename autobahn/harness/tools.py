@@ -48,14 +48,16 @@ class WstestAsClient:
 class WstestAsServer:
     """The official tool as a server that fuzzes a client."""
 
-    def __init__(self, program):
+    def __init__(self, program, identity=None):
+        """With an identity it listens for TLS."""
         self.program = program
+        self.identity = identity
         self.title = program.title
 
     async def run(self, cases, client, directory, started):
         """As that of `WstestAsClient`. The reports are complete when the client has ended well."""
         port = free_port()
-        spec = {**_cases_spec(cases, directory), "url": f"ws://{HOST}:{port}"}
+        spec = {**_cases_spec(cases, directory), **self._where(port)}
         words, log = _wstest(self.program, "fuzzingserver", spec, directory)
         try:
             # Without `--webport 0` it would serve a page at a port that all batches share.
@@ -63,6 +65,11 @@ class WstestAsServer:
                 return await _drive(client, len(cases), process, port, log, started)
         finally:
             await self.program.release(directory)
+
+    def _where(self, port):
+        if self.identity is None:
+            return {"url": f"ws://{HOST}:{port}"}
+        return {"url": f"wss://{HOST}:{port}", **self.identity.spec()}
 
 
 class KosokuAsClient:
