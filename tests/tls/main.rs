@@ -2,6 +2,8 @@
 #![cfg(feature = "_tls")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails the test")]
 
+mod flood;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
