@@ -183,7 +183,8 @@ impl<C> Session<C> {
     pub(super) fn held(&self) -> usize {
         match &self.stage {
             Stage::Socket(protocol) => protocol.held(),
-            Stage::Opening(_)
+            Stage::Securing
+            | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
             | Stage::Calling(_)

@@ -12,20 +12,22 @@ pub(crate) struct Violation(String);
 pub(crate) fn quietly<T>(play: impl FnOnce() -> T) -> Result<T, Violation> {
     static HOOK: Once = Once::new();
     HOOK.call_once(note_the_places);
-    LAST.set(Some(None));
+    FIRST.set(Some(Violation(String::new())));
     let outcome = panic::catch_unwind(AssertUnwindSafe(play));
-    let place = LAST.take().flatten();
-    outcome.map_err(|_| Violation(place.unwrap_or_default()))
+    let violation = FIRST.take();
+    outcome.map_err(|_| violation.unwrap_or(Violation(String::new())))
 }
 
 /// Panics of those who play quietly are noted, all others are told as ever.
 fn note_the_places() {
     let tell = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let noted = LAST.with_borrow_mut(|last| {
-            let place = last.as_mut()?;
+        let noted = FIRST.with_borrow_mut(|first| {
+            let Violation(place) = first.as_mut()?;
             // The first is the cause of any other.
-            place.get_or_insert_with(|| info.location().map_or(String::new(), ToString::to_string));
+            if place.is_empty() {
+                *place = info.location().map_or(String::new(), ToString::to_string);
+            }
             Some(())
         });
         if noted.is_none() {
@@ -35,8 +37,8 @@ fn note_the_places() {
 }
 
 thread_local! {
-    /// The place of the last panic, while this thread plays quietly.
-    static LAST: RefCell<Option<Option<String>>> = const { RefCell::new(None) };
+    /// The place of the first panic, once there was one, while this thread plays quietly.
+    static FIRST: RefCell<Option<Violation>> = const { RefCell::new(None) };
 }
 
 #[test]
