@@ -35,8 +35,8 @@ impl Intake {
     /// The first `count` of them, or all there are.
     #[inline]
     pub fn first_mut(&mut self, count: usize) -> &mut [u8] {
-        let bytes = self.memory.get_mut(self.start..).unwrap_or_default();
-        bytes.get_mut(..count.min(self.length)).unwrap_or_default()
+        let end = self.start.saturating_add(count.min(self.length));
+        self.memory.get_mut(self.start..end).unwrap_or_default()
     }
 }
 

@@ -103,16 +103,19 @@ impl Output {
         }
         self.bytes.extend_from_slice(payload);
         let end = self.bytes.len() as u32;
-        let before = staged.tail();
-        staged.bytes = staged.bytes.saturating_add(end.saturating_sub(start));
-        if let Some(last) = self.pieces.get_mut(before as usize)
-            && last.end == start
-            && last.message == NONE
-        {
-            last.end = end;
+        let added = end.saturating_sub(start);
+        if staged.bytes == 0 {
+            let last = self.push(Piece { start, end, before: NONE, message: NONE, after: NONE });
+            *staged = Staged { last, bytes: added };
             return;
         }
-        staged.last = self.push(Piece { start, end, before, message: NONE, after: NONE });
+        staged.bytes = staged.bytes.saturating_add(added);
+        match self.pieces.get_mut(staged.last as usize) {
+            Some(last) if last.end == start && last.message == NONE => last.end = end,
+            _ => {
+                staged.last = self.push(Piece { start, end, before: staged.last, message: NONE, after: NONE })
+            }
+        }
     }
 
     /// Adds a message that other connections may be sent too; answers whether there was room for it.
