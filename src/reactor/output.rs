@@ -113,7 +113,8 @@ impl Output {
         match self.pieces.get_mut(staged.last as usize) {
             Some(last) if last.end == start && last.message == NONE => last.end = end,
             _ => {
-                staged.last = self.push(Piece { start, end, before: staged.last, message: NONE, after: NONE })
+                let before = staged.last;
+                staged.last = self.push(Piece { start, end, before, message: NONE, after: NONE });
             }
         }
     }
