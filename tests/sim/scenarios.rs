@@ -168,6 +168,16 @@ fn speaking() -> Vec<Plan> {
             heard(3),
         ])),
         echo("compressed and large").deflating().visitor(visit([say_compressed(0, 120_000, 2), heard(1)])),
+        echo("pings of a peer that does not read yet")
+            .visitor(
+                [
+                    hello(),
+                    vec![Step::ReadAt(Pace::NEVER), say(0, 9_000), wait(20), Step::Ping(5), wait(20)],
+                    vec![Step::Ping(6), wait(20), Step::ReadAt(Pace::FULL), heard(1)],
+                ]
+                .concat(),
+            )
+            .with(|plan| plan.buffer = 3_000),
         echo("ping and pong from both").visitor(visit([Step::Ping(0), Step::Ping(125), wait(20)])).with(
             |plan| {
                 plan.manner.open = vec![Act::Ping];
