@@ -170,7 +170,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     /// TLS failed: the peer has its alert, and time to read it.
     fn fail(&mut self, key: Key, error: TlsError) {
         let Some(connection) = self.core.connections.get_mut(key) else { return };
-        if !matches!(connection.phase, Phase::Securing | Phase::Open) {
+        if !matches!(connection.phase, Phase::Securing | Phase::Open | Phase::Finishing) {
             return;
         }
         if connection.queued() > 0 || self.system.shutdown_write(connection.socket).is_err() {
@@ -201,7 +201,12 @@ pub(super) fn flush<P, S: System + ?Sized>(
     output.line_up(staged);
     let outcome = apart(core, key, |core, tls, seal| {
         let parts = output.parts().map(Part::bytes).chain([head, payload]);
-        tls.seal(parts, seal, |sealed| offer(core, system, key, sealed))
+        let outcome = tls.seal(parts, seal, |sealed| offer(core, system, key, sealed));
+        // Keys that are used up (TLS 1.2) leave a close_notify behind what was sealed before.
+        if outcome.is_err() && !seal.written().is_empty() {
+            offer(core, system, key, seal.written());
+        }
+        outcome
     });
     core.output = output;
     if let Some(Err(error)) = outcome {
@@ -233,6 +238,10 @@ fn talk<P, S: System + ?Sized, T>(
 
 /// What is staged, in clear, is not to be touched by this.
 fn offer<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key, sealed: &[u8]) {
+    // Behind our last byte nothing goes out, not even an alert: the write side is shut.
+    if core.connections.get(key).is_some_and(|connection| connection.flags.has(Flags::SHUT)) {
+        return;
+    }
     write::offer(core, system, key, Staged::default(), sealed, &[]);
 }
 

@@ -128,7 +128,12 @@ impl Session {
             return Ok(());
         }
         let taken = self.run(input, plain, &mut seal.out, Wish::Nothing)?;
-        if self.is_peer_closed { Ok(()) } else { self.carry(input.get(taken..).unwrap_or_default()) }
+        if self.is_peer_closed {
+            return Ok(());
+        }
+        let kept = self.carry(input.get(taken..).unwrap_or_default());
+        // rustls remembers places in what was not kept: it must not be asked for anything any more.
+        kept.inspect_err(|_| (self.is_closed, self.is_peer_closed) = (true, true))
     }
 
     fn carry(&mut self, rest: &[u8]) -> Result<(), TlsError> {

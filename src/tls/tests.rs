@@ -340,6 +340,20 @@ fn a_record_that_was_changed_or_is_too_large_ends_the_connection() {
 }
 
 #[test]
+fn after_more_than_is_kept_nothing_is_asked_of_a_session() {
+    let authority = Authority::new();
+    let mut pair = Pair::new(&authority.server(), &authority.client(), "localhost");
+    // The beginning of a greeting of 60,000 bytes, one byte in each record: none can be discarded.
+    let mut greeting = vec![1, 0, 0xea, 0x60];
+    greeting.resize(20_000, 0);
+    let records: Vec<u8> = greeting.iter().flat_map(|byte| [0x16, 3, 1, 0, 1, *byte]).collect();
+    assert!(matches!(pair.server.receive(&records), Err(TlsError::Protocol(_))));
+    pair.server.send(&[b"answer"]);
+    pair.server.close();
+    assert!(pair.server.sent.is_empty());
+}
+
+#[test]
 fn nothing_is_kept_beyond_the_bound_however_a_handshake_drips() {
     let authority = Authority::new();
     let mut pair = Pair::new(&authority.server(), &authority.client(), "localhost");
