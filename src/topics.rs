@@ -84,7 +84,7 @@ struct Link<I> {
     place: usize,
 }
 
-/// A walk over the members of a topic, which may change meanwhile but for the member that was met last.
+/// A walk over the members of a topic. Meanwhile nobody but the member that was met last may leave it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk(Option<usize>);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::face::context::not_sent;
-use crate::face::session::Stage;
+use crate::face::session::{Met, Stage};
 use crate::face::{Context, Handler};
 use crate::reactor::{ConnId, Delivery, Overflow, SendError, Shed};
 use crate::topics::SubscribeError;
@@ -80,6 +80,7 @@ impl<H: Handler> Context<'_, H> {
     pub fn send_prepared(&mut self, id: ConnId, message: &mut Prepared) -> Result<Delivery, SendError> {
         let session = self.io.session(id).ok_or(SendError::Gone)?;
         match &session.stage {
+            Stage::Ended(_) if session.met == Met::Closed => Err(SendError::Gone),
             Stage::Socket(protocol) if !protocol.is_plain() => self.send_agreed(id, message),
             Stage::Socket(protocol) if protocol.state() == State::Open => {
                 self.io.share(id, message.plain(), message.key())

@@ -270,9 +270,25 @@ impl<P> Core<P> {
     /// connection is lost.
     #[cold]
     pub(super) fn enqueue(&mut self, key: Key, staged: Staged, head: &[u8], payload: &[u8], taken: usize) {
+        match self.hold(key, staged, head, payload, taken) {
+            Ok(()) => self.watch_queue(key),
+            Err(NoMemory) => self.kill(key, Cause::Lost(io::ErrorKind::OutOfMemory.into()), Cut::Reset),
+        }
+    }
+
+    /// The same, without a look at what it makes of all queues together: all there is for one that is about to end.
+    #[cold]
+    pub(super) fn hold(
+        &mut self,
+        key: Key,
+        staged: Staged,
+        head: &[u8],
+        payload: &[u8],
+        taken: usize,
+    ) -> Result<(), NoMemory> {
         self.output.line_up(staged);
         let keys = self.keys_of(key);
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
         let before = connection.queued();
         let backlog = connection.backlog();
         let mut skip = if mutant("queue again what was taken") { 0 } else { taken };
@@ -285,11 +301,8 @@ impl<P> Core<P> {
         }
         let after = backlog.queue.len();
         self.queued = self.queued.saturating_sub(before).saturating_add(after);
-        if kept == Err(NoMemory) {
-            return self.kill(key, Cause::Lost(io::ErrorKind::OutOfMemory.into()), Cut::Reset);
-        }
         self.note_shed(key, Shed { replaced, ..Shed::default() });
-        self.watch_queue(key);
+        kept
     }
 
     /// Something waits: watches that the peer takes it, and hears no more of one for whom too much does.

@@ -117,6 +117,15 @@ impl<P> Io<'_, P> {
     /// What [`Io::send`] would say.
     pub fn ask(&mut self, id: ConnId, size: usize) -> Result<(), SendError> {
         let limit = self.core.settings.max_queue;
+        // As in a send: the kernel may take what is only staged.
+        let is_in_the_way = |connection: &Connection<P>| {
+            connection.phase == Phase::Open
+                && connection.staged.len() > 0
+                && connection.pending().saturating_add(size) > limit
+        };
+        if self.core.connections.get(id.0).is_some_and(is_in_the_way) {
+            write::flush(self.core, self.system, id.0, &[], &[]);
+        }
         let Some(connection) = self.core.connections.get(id.0) else { return Err(SendError::Gone) };
         match (connection.phase, connection.pending()) {
             (Phase::Open, pending) if pending.saturating_add(size) > limit => {

@@ -59,6 +59,8 @@ pub(super) struct Output {
     bytes: Vec<u8>,
     pieces: Vec<Piece>,
     messages: Vec<Message>,
+    /// Bytes of all messages.
+    held: usize,
     /// The chain that was lined up last, from its first piece on.
     order: Vec<u32>,
 }
@@ -122,7 +124,9 @@ impl Output {
     /// Adds a message that other connections may be sent too; answers whether there was room for it.
     pub(super) fn stage_shared(&mut self, staged: &mut Staged, bytes: &Arc<[u8]>, key: Option<u64>) -> bool {
         let size = u32::try_from(bytes.len()).ok().filter(|size| staged.bytes.checked_add(*size).is_some());
-        let Some(size) = size.filter(|_| self.pieces.len() < PIECES) else { return false };
+        let Some(size) = size.filter(|_| self.pieces.len() < PIECES && self.held < HELD) else {
+            return false;
+        };
         let message = self.enter(bytes, key);
         let before = staged.tail();
         let known = self.behind(before, message);
@@ -169,6 +173,7 @@ impl Output {
         if index == self.messages.len() {
             let shared = Shared { bytes: Arc::clone(bytes), key };
             self.messages.push(Message { shared, alone: NONE });
+            self.held = self.held.saturating_add(bytes.len());
         }
         index as u32
     }
@@ -221,11 +226,16 @@ impl Output {
         self.bytes.clear();
         self.pieces.clear();
         self.messages.clear();
+        self.held = 0;
     }
 }
 
 /// At most so many pieces, lest a turn of messages to connections with chains of their own takes all memory.
 const PIECES: usize = 256 * 1024;
+
+/// With so many bytes of shared messages, each counted once, the next are offered at once: each of a client's has bytes
+/// of its own.
+const HELD: usize = 16 * 1024 * 1024;
 
 /// A message is looked for among so many: it goes to one connection after the other, in a few forms.
 const LATEST: usize = 8;
@@ -355,6 +365,18 @@ mod tests {
         assert!(!output.stage_shared(&mut staged, &message, None));
         output.clear();
         assert!(output.stage_shared(&mut Staged::default(), &message, None));
+    }
+
+    #[test]
+    fn with_so_many_bytes_of_messages_no_more_are_staged() {
+        let (mut output, mut staged) = (Output::default(), Staged::default());
+        let mebibyte = || Arc::from(vec![0; 1 << 20]);
+        for _ in 0..HELD >> 20 {
+            assert!(output.stage_shared(&mut staged, &mebibyte(), None));
+        }
+        assert!(!output.stage_shared(&mut staged, &mebibyte(), None));
+        output.clear();
+        assert!(output.stage_shared(&mut Staged::default(), &mebibyte(), None));
     }
 
     #[test]

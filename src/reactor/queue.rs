@@ -82,9 +82,16 @@ impl Queue {
     pub(super) fn push(&mut self, shared: &Shared, begun: usize, keys: Keys) {
         let own = self.own.len();
         let rack = self.rack.get_or_insert_default();
-        if let (Keys::Merged, Some(key), 0) = (keys, shared.key, begun) {
-            let number = rack.number.saturating_add(count(rack.items.len()));
-            rack.latest.insert(key, number);
+        match (keys, shared.key, begun) {
+            (Keys::Merged, Some(key), 0) => {
+                let number = rack.number.saturating_add(count(rack.items.len()));
+                rack.latest.insert(key, number);
+            }
+            // It is the latest, and not to be replaced: nor is one before it, should keys count again.
+            (Keys::Ignored, Some(key), _) => {
+                rack.latest.remove(&key);
+            }
+            (Keys::Merged | Keys::Ignored, _, _) => {}
         }
         let before = own.saturating_sub(rack.led);
         rack.led = own;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::net::System;
-use crate::reactor::connection::Connection;
+use crate::reactor::connection::{Connection, Phase};
 use crate::reactor::core::{Core, Cut};
 use crate::reactor::driver::{Cause, ConnId};
 use crate::reactor::output::Shared;
@@ -240,9 +240,13 @@ impl<P> Core<P> {
         let is_first = connection.queued() == 0;
         connection.backlog().queue.push(shared, 0, keys);
         self.queued = self.queued.saturating_add(shared.bytes.len());
-        self.watch_queue(key);
         if is_first && self.connections.get(key).is_some_and(Connection::may_send) {
             write::drain(self, system, key);
+        }
+        // What the kernel took waits no more: only what is left may choke a connection, or crowd others out.
+        let waits = |connection: &Connection<P>| connection.phase != Phase::Dead && connection.queued() > 0;
+        if self.connections.get(key).is_some_and(waits) {
+            self.watch_queue(key);
         }
     }
 }

@@ -34,7 +34,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     /// A visit to a connection with a backlog, or on its way out.
     fn visit_in_trouble(&mut self, key: Key) {
         let Some(connection) = self.core.connections.get_mut(key) else { return };
-        if connection.flags.has(Flags::WRITABLE) && connection.queued() > 0 {
+        // One that another's visit has just cut is sent no more, and what waited for it is counted no more.
+        if connection.may_send() && connection.queued() > 0 {
             self.drain(key);
         }
         let room = self.room_to_tell(key);

@@ -50,7 +50,7 @@ pub(super) fn offer<P, S: System + ?Sized>(
         (0, Ok(0))
     } else if let Some(single) = core.output.single(staged).filter(|single| single.len() == all) {
         (all, system.send(connection.socket, single))
-    } else if core.output.line_up(staged) <= GATHER {
+    } else if core.output.line_up(staged).saturating_add(BEHIND) <= GATHER {
         gathered::<S, GATHER>(system, connection.socket, &core.output, head, payload)
     } else {
         gathered::<S, GATHER_MANY>(system, connection.socket, &core.output, head, payload)
@@ -59,8 +59,8 @@ pub(super) fn offer<P, S: System + ?Sized>(
         Ok(taken) => taken.min(offered),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
         Err(error) => {
-            // What is lost is counted, so that the end tells of it.
-            core.enqueue(key, staged, head, payload, 0);
+            // What is lost is counted, so that the end tells of it; nobody else has to go for it.
+            let _ = core.hold(key, staged, head, payload, 0);
             return core.kill(key, Cause::Lost(error), Cut::Reset);
         }
     };
@@ -72,6 +72,9 @@ pub(super) fn offer<P, S: System + ?Sized>(
         core.enqueue(key, staged, head, payload, taken);
     }
 }
+
+/// A head and a payload, behind the pieces that were lined up.
+const BEHIND: usize = 2;
 
 /// Offers what was lined up, and `head` and `payload` behind it, in one call.
 fn gathered<S: System + ?Sized, const N: usize>(

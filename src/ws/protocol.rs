@@ -234,7 +234,8 @@ impl Protocol {
         self.require_open()?;
         let key = self.role().outgoing_key(&mut space.keys)?;
         let (bytes, compressed) = message.agreed(self.outgoing, key, space);
-        if compressed {
+        // A later one with its key may go out in its place, compressed or not: before all that is encoded meanwhile.
+        if compressed || message.key().is_some() {
             self.windows.restart_deflater();
         }
         Ok(bytes)

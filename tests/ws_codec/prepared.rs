@@ -85,6 +85,23 @@ fn what_is_short_or_gets_no_shorter_goes_out_as_it_is() {
     }
 }
 
+/// What is encoded behind one with a key refers to nothing before it, whatever takes its place.
+#[test]
+fn one_may_take_the_place_of_another_with_its_key() {
+    let deflate = Some(params(15, false));
+    let (mut ours, mut theirs) = (Protocol::server(deflate), Protocol::client(deflate));
+    let (mut space, long, later) = (workspace(), text(39), text(38));
+    let mut wire = Vec::new();
+    ours.encode(Message::from(&long), Compress::Auto, &mut space).unwrap().write_to(&mut wire);
+    let _earlier = ours.share(&mut Prepared::new("short").keyed(1), &mut space).unwrap();
+    let mut behind = Vec::new();
+    ours.encode(Message::from(&long), Compress::Auto, &mut space).unwrap().write_to(&mut behind);
+    wire.extend_from_slice(&ours.share(&mut Prepared::new(&later).keyed(1), &mut space).unwrap());
+    wire.extend_from_slice(&behind);
+    let expected = [&long, &later, &long].map(|text| text.clone().into_bytes());
+    assert_eq!(heard(&mut theirs, &wire, &mut space), expected);
+}
+
 /// Those of many are in no window but their own, so any of them may be left out, and whatever else was sent still comes out.
 #[test]
 fn any_of_those_prepared_may_be_left_out() {
