@@ -59,7 +59,7 @@ impl From<Rustls> for TlsError {
             Rustls::InvalidCertificate(error) => Self::Certificate(error),
             Rustls::NoCertificatesPresented => Self::NoCertificate,
             Rustls::AlertReceived(alert) => Self::Alert(alert),
-            // What has no renegotiation info or the like is a broken peer, but a client may just be too old.
+            // We never ask for it: who refuses it is a broken peer. Others may just be too old.
             Rustls::PeerIncompatible(PeerIncompatible::ServerRejectedEncryptedClientHello(_)) => {
                 Self::Protocol(error)
             }

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! A session is a box beside the slab entry of its connection, so that a connection without TLS pays for none. It runs
-//! on the unbuffered interface of rustls: records are decrypted in the loop's receive buffer and copied out of it once;
-//! an idle session owns no buffer.
+//! on the unbuffered interface of rustls: records are decrypted where they were received and copied out of it twice, once
+//! by rustls; an idle session owns no buffer.
 //!
 //! # What is bounded
 //!
