@@ -623,7 +623,9 @@ impl Handler for Player {
     fn on_message(&mut self, cx: &mut Cx<'_>, id: ConnId, message: Message<'_>) {
         self.tick(cx);
         self.count(cx, id);
-        assert!(!self.book.entry(id).paused, "a message on {id:?}, which is paused");
+        let entry = self.book.entry(id);
+        assert!(!entry.paused, "a message on {id:?}, which is paused");
+        assert!(!entry.left, "a message on {id:?}, which the handler has left");
         let note = Note::new(matches!(message, Message::Text(_)), message.as_bytes());
         self.book.entry(id).received.push(note);
         let acts = self.manner.message.clone();
