@@ -23,7 +23,12 @@ fn examples() -> &'static Path {
         build.args(["build", "--quiet", "--examples", "--manifest-path"]);
         build.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).arg("--target-dir").arg(target);
         build.args(release.then_some("--release"));
-        let features = [(cfg!(feature = "tls"), "tls"), (cfg!(feature = "tls-aws-lc"), "tls-aws-lc")];
+        // Those of this test itself, so that nothing is built twice.
+        let features = [
+            (cfg!(feature = "sim"), "sim"),
+            (cfg!(feature = "tls"), "tls"),
+            (cfg!(feature = "tls-aws-lc"), "tls-aws-lc"),
+        ];
         build.args(features.into_iter().filter(|(is_on, _)| *is_on).flat_map(|(_, it)| ["--features", it]));
         assert!(build.status().unwrap().success(), "the examples do not build");
         target.join(if release { "release" } else { "debug" }).join("examples")
