@@ -425,7 +425,8 @@ impl Filling {
     }
 }
 
-/// Peers of which each has sent so much of a message that is not whole; the server has made its turn after the last.
+/// Peers of which each has sent so much of a message that is not whole; the server has made its turn after the last. Behind
+/// them comes one that has sent a whole one.
 fn half_messages(config: Config, sizes: &[usize]) -> (Server, Vec<Client>) {
     let server = Server::start(Scripted::echo(), config);
     let mut clients: Vec<Client> = sizes.iter().map(|_| Client::open(&server)).collect();
@@ -434,7 +435,9 @@ fn half_messages(config: Config, sizes: &[usize]) -> (Server, Vec<Client>) {
         client.send(&[half, Frame::ping("").masked()].concat());
         assert!(client.next_or_end().is_none_or(|answer| answer.opcode == PONG));
     }
-    Client::open(&server).expect_alive();
+    let mut witness = Client::open(&server);
+    witness.expect_alive();
+    clients.push(witness);
     (server, clients)
 }
 
