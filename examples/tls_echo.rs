@@ -143,7 +143,8 @@ fn self_signed() -> Result<Identity, Box<dyn Error>> {
     let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
     let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names)?;
     let path = std::env::temp_dir().join(format!("tls_echo-{}.pem", std::process::id()));
-    std::fs::write(&path, cert.pem())?;
+    // Others may write to that directory: what stands there already, or leads elsewhere, is not written to.
+    std::fs::File::create_new(&path)?.write_all(cert.pem().as_bytes())?;
     println!("certificate {}", path.display());
     Ok(Identity::from_pem(cert.pem().as_bytes(), signing_key.serialize_pem().as_bytes())?)
 }

@@ -181,15 +181,6 @@ impl<C> Session<C> {
 
     /// How many bytes there are of a message that is not whole yet.
     pub(super) fn held(&self) -> usize {
-        match &self.stage {
-            Stage::Socket(protocol) => protocol.held(),
-            Stage::Securing
-            | Stage::Opening(_)
-            | Stage::Held(_)
-            | Stage::Dialling(_)
-            | Stage::Calling(_)
-            | Stage::Raw
-            | Stage::Ended(_) => 0,
-        }
+        if let Stage::Socket(protocol) = &self.stage { protocol.held() } else { 0 }
     }
 }
