@@ -102,6 +102,9 @@ struct Progress {
     acts: u64,
     edges: u64,
     happenings: u64,
+    /// A tape may interrupt every wait for a while, which is no spin of the loop's; turns that are disturbed for ever
+    /// end at [`MOST_TURNS`].
+    faults: u64,
     held: usize,
     sockets: usize,
     calls: u64,
@@ -255,6 +258,7 @@ impl Theatre {
             acts: self.acts,
             edges: stats.edges,
             happenings: stats.happenings,
+            faults: stats.injected,
             held: stats.held,
             sockets: stats.sockets,
             calls: player.book.calls,
