@@ -33,19 +33,19 @@ pub(crate) fn svg(results: &Results) -> String {
 
 fn draw(text: &mut String, results: &Results, cell: &Cell, x: f64, y: f64) {
     label(text, x, y + 14.0, "cell", cell.name);
+    let mut top = y + HEAD;
     for (row, peer) in results.peers.iter().enumerate() {
-        let top = y + HEAD + ROW * row as f64;
-        label(text, x, top + 11.0, "name", &peer.name);
         let (Some(ratio), Some(cpu)) =
             (results.spread_of_ratio(cell, row), results.spread(cell, row, |sample| sample.cpu))
         else {
-            label(text, x + NAMES, top + 11.0, "name", "–");
             continue;
         };
+        label(text, x, top + 11.0, "name", &peer.name);
         let class = if peer.kind == Kind::Ours { "ours" } else { "bar" };
         bar(text, x + NAMES, top, ratio, class);
         let end = x + NAMES + scaled(ratio.high.max(ratio.median)) + 6.0;
-        label(text, end, top + 11.0, "value", &format!("{:.2}  {} ns", ratio.median, thousands(cpu.median)));
+        label(text, end, top + 11.0, "value", &format!("{:.2} · {} ns", ratio.median, thousands(cpu.median)));
+        top += ROW;
     }
 }
 
@@ -59,13 +59,16 @@ fn bar(text: &mut String, x: f64, top: f64, ratio: Spread, class: &str) {
         middle - 3.0,
         middle - 3.0,
     );
+    if ratio.median > LARGEST {
+        let _ = write!(text, "<path d=\"M{:.1} {:.1}l-6 18\" class=\"cut\"/>", x + median - 6.0, top - 2.0);
+    }
 }
 
 fn label(text: &mut String, x: f64, y: f64, class: &str, content: &str) {
     let _ = write!(text, "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{content}</text>");
 }
 
-/// A ratio as a length; what is too long for the picture ends at its edge, and its number tells.
+/// A ratio as a length; what is too long for the picture ends at its edge, cut across, and its number tells.
 fn scaled(ratio: f64) -> f64 {
     ratio.clamp(0.0, LARGEST) * UNIT
 }
@@ -73,8 +76,8 @@ fn scaled(ratio: f64) -> f64 {
 const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#1f2933}.title{font-size:17px;font-weight:600}.cell{font-weight:600}\
 .name,.value{font-size:11px}.value{fill:#52606d}.ground{fill:#fff}.bar{fill:#9fb3c8}.ours{fill:#0b7285}\
-.spread{stroke:#102a43;fill:none}\
-@media(prefers-color-scheme:dark){text{fill:#e4e7eb}.value{fill:#9aa5b1}.ground{fill:#14191f}.bar{fill:#486581}\
+.spread{stroke:#102a43;fill:none}.cut{stroke:#fff;stroke-width:3}\
+@media(prefers-color-scheme:dark){.cut{stroke:#14191f}text{fill:#e4e7eb}.value{fill:#9aa5b1}.ground{fill:#14191f}.bar{fill:#486581}\
 .ours{fill:#22b8cf}.spread{stroke:#f0f4f8}}";
 
 const COLUMNS: usize = 2;
