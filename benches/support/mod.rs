@@ -2,6 +2,7 @@
 //! The bytes of a read are copied in, which stands for the kernel.
 
 use std::hint::black_box;
+use std::ops::Range;
 
 use gnezdo::ws::{Compress, Event, FrameHeader, Kind, Limits, MaskKey, Protocol, Workspace, mask};
 
@@ -40,8 +41,18 @@ impl Loop {
 
     /// One read; every message in it is answered.
     pub(crate) fn read(&mut self, wire: &[u8]) {
+        self.fill(wire);
+        self.answer(0..wire.len());
+    }
+
+    /// What the kernel does in a read.
+    pub(crate) fn fill(&mut self, wire: &[u8]) {
         self.buffer[..wire.len()].copy_from_slice(wire);
-        let mut input = &mut self.buffer[..wire.len()];
+    }
+
+    /// Answers every message in these bytes of what was filled in, as one read gives them.
+    pub(crate) fn answer(&mut self, bytes: Range<usize>) {
+        let mut input = &mut self.buffer[bytes];
         while let Some(event) = self.protocol.receive(&mut input, &mut self.space, &self.limits, 0) {
             if let Event::Message(payload) = event {
                 let sent = self.protocol.encode(payload.message(), Compress::Auto, &mut self.space);
