@@ -338,6 +338,27 @@ fn of_each_key_the_latest_goes_out_in_the_place_of_the_first() {
     }
 }
 
+/// R13, R36: what others publish does not make a subscriber mute.
+#[test]
+fn who_is_behind_with_what_is_published_is_heard_and_its_ping_answered() {
+    let mut world = World::new(&Listen::default(), room_for_ten);
+    let (id, mut stream) = world.socket("");
+    world.fill(id);
+    world.overflow(id, Overflow::DropOldest);
+    stream.write_all(b"\x89\x84\0\0\0\0ping\x81\x85\0\0\0\0hello").unwrap();
+    let began = Instant::now();
+    while world.reactor.handler().heard.is_empty() {
+        assert!(began.elapsed() < PATIENCE, "not heard within {PATIENCE:?}");
+        while world.publish(&"x".repeat(KILOBYTE)).displaced == 0 {}
+        world.reactor.turn(Some(Duration::from_millis(10))).unwrap();
+    }
+    assert_eq!(world.reactor.handler().heard, ["hello"]);
+    assert!(world.reactor.with(|_, cx| cx.pending(id)) > 4 * KILOBYTE, "all that waits is still there");
+    let _ = world.publish("the end");
+    let read = world.read_until(&mut stream, |read| read.ends_with(b"the end"));
+    assert!(read.windows(6).any(|bytes| bytes == b"\x8a\x04ping"), "the pong comes before what follows it");
+}
+
 #[test]
 fn who_does_not_keep_up_is_cut_where_that_is_asked_for() {
     let mut world = World::new(&Listen::raw(), room_for_ten);

@@ -301,8 +301,9 @@ impl<H: Handler> Context<'_, H> {
         self.decide_respond(id, response)
     }
 
-    /// Whether a connection's queue has met its high-water mark; then [`Handler::on_drain`] will tell when it is at the
-    /// low one. For whoever feeds it from elsewhere and should stop for that long.
+    /// Whether what was sent to a connection, and waits, has met the high-water mark; then [`Handler::on_drain`] will tell
+    /// when it is at the low one. For whoever feeds it from elsewhere and should stop for that long. What is published or
+    /// prepared does not count.
     #[must_use]
     pub fn is_choked(&self, id: ConnId) -> bool {
         self.io.is_choked(id)

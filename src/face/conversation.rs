@@ -95,9 +95,10 @@ impl<H: Handler> Runtime<H> {
         }
     }
 
-    /// Answers a ping now, or, where the peer does not read, the latest ping later (RFC 6455 §5.5.3, R13).
+    /// Answers a ping now, or, where the peer does not read, the latest ping later (RFC 6455 §5.5.3, R13). Shared messages
+    /// that wait are not in its way: one pong at a time waits behind them.
     fn answer_ping(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, ping: &Control) {
-        if io.queued(id) == 0 {
+        if io.own_queued(id) == 0 {
             // One that waited has been overtaken.
             self.shared.late_pongs.remove(&id);
             return self.send_pong(io, id, ping);

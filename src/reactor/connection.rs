@@ -75,7 +75,7 @@ impl Flags {
     pub(super) const DIRTY: Self = Self(1 << 5);
     /// The driver asked for no more input.
     pub(super) const PAUSED: Self = Self(1 << 6);
-    /// The queue is above its high-water mark: no more input until it is below the low one.
+    /// Of its own bytes more wait than the high-water mark: no more input until it is the low one.
     pub(super) const CHOKED: Self = Self(1 << 7);
     /// A send was refused: the driver is owed a word when there is room again.
     pub(super) const REFUSED: Self = Self(1 << 8);
@@ -179,6 +179,13 @@ impl<P> Connection<P> {
         self.backlog.as_ref().map_or(0, |backlog| backlog.queue.len())
     }
 
+    /// Those of them that it alone was sent. Where it is its own input that makes them grow, it is heard no more for a while;
+    /// what is shared comes from others, and something else is done about it ([`Overflow`](super::Overflow)).
+    #[inline]
+    pub(super) fn own_queued(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.queue.own())
+    }
+
     /// Bytes that the driver left for later.
     pub(super) fn carried(&self) -> usize {
         self.backlog.as_ref().map_or(0, |backlog| backlog.carry.len())
@@ -234,22 +241,32 @@ impl<P> Connection<P> {
         self.phase == Phase::Open && self.flags.has(Flags::PAUSED)
     }
 
-    /// Whether the driver is to be told, now, that there is room: a choked connection at the low-water mark, but a
-    /// refused send only when nothing is queued, since else it might be refused, and tried, again and again.
+    /// Whether the driver is to be told, now, that there is room. Who only asked for that is told once nothing of its own
+    /// is queued: what is shared may be so for as long as others go on.
     #[inline]
     pub(super) fn owes_word(&self, low_water: usize) -> bool {
-        self.flags.has(Flags::CHOKED) && self.queued() <= low_water && !mutant("forget the low-water mark")
-            || self.flags.has(Flags(Flags::REFUSED.0 | Flags::WANTED.0)) && self.queued() == 0
+        self.has_room_again(low_water) || self.flags.has(Flags::WANTED) && self.own_queued() == 0
+    }
+
+    /// Whether there is room where sends had met a bound: on a choked connection at the low-water mark, but after a refused
+    /// send only when nothing is queued, since else it might be refused, and tried, again and again.
+    #[inline]
+    fn has_room_again(&self, low_water: usize) -> bool {
+        self.flags.has(Flags::CHOKED) && self.own_queued() <= low_water && !mutant("forget the low-water mark")
+            || self.flags.has(Flags::REFUSED) && self.queued() == 0
     }
 
     /// There is room: settles what is owed, and answers whether the driver's sends had met a bound.
-    pub(super) fn drained(&mut self) -> Drain {
-        let met = self.flags.has(Flags(Flags::CHOKED.0 | Flags::REFUSED.0));
-        self.flags.clear(Flags(Flags::CHOKED.0 | Flags::REFUSED.0));
-        if self.queued() == 0 {
+    pub(super) fn drained(&mut self, low_water: usize) -> Drain {
+        let has_met_bound = self.has_room_again(low_water);
+        if self.own_queued() == 0 {
             self.flags.clear(Flags::WANTED);
         }
-        if met { Drain::Crossed } else { Drain::Wanted }
+        if !has_met_bound {
+            return Drain::Wanted;
+        }
+        self.flags.clear(Flags(Flags::CHOKED.0 | Flags::REFUSED.0));
+        Drain::Crossed
     }
 
     /// Whether a visit could do anything.

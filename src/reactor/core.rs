@@ -314,7 +314,7 @@ impl<P> Core<P> {
             backlog.stall = self.wheel.set(tick_after(at), Alarm::Stall(key));
             connection.flags.clear(Flags::PROGRESSED);
         }
-        if connection.queued() > self.settings.high_water {
+        if connection.own_queued() > self.settings.high_water {
             connection.flags.set(Flags::CHOKED);
         }
         self.list(key);

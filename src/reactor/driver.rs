@@ -80,8 +80,8 @@ pub trait Driver {
     /// [`Io::has_hung_up`] tells whether it can still be sent to. Called again where the peer goes further.
     fn left(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
 
-    /// There is room: the queue fell from above its high-water mark to the low one, or it is empty after a send was
-    /// refused or [`Io::want_drained`] asked.
+    /// There is room: what waited for the connection alone fell from above the high-water mark to the low one, or is all
+    /// gone after [`Io::want_drained`] asked; or the queue is empty after a send was refused.
     fn drained(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, drain: Drain);
 
     /// The deadline of [`Io::set_deadline`] has passed; it is no longer armed.
@@ -113,7 +113,7 @@ pub trait Driver {
 /// Why [`Driver::drained`] is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drain {
-    /// The queue had been above its high-water mark, or had refused a send.
+    /// The connection had been choked, or had refused a send.
     Crossed,
     /// Only because it was asked for.
     Wanted,

@@ -149,21 +149,21 @@ impl<P> Io<'_, P> {
         self.core.connections.get(id.0).map_or(0, Connection::pending)
     }
 
-    /// Bytes that the kernel has refused so far.
+    /// Bytes that the kernel has refused so far, but for those of shared messages.
     #[must_use]
-    pub fn queued(&self, id: ConnId) -> usize {
-        self.core.connections.get(id.0).map_or(0, Connection::queued)
+    pub fn own_queued(&self, id: ConnId) -> usize {
+        self.core.connections.get(id.0).map_or(0, Connection::own_queued)
     }
 
     /// Whether a driver in the middle of [`Driver::receive`](super::Driver::receive) should go on: the connection
-    /// is open, not paused, and its queue is not above the high-water mark.
+    /// is open, not paused, and not choked.
     #[inline]
     #[must_use]
     pub fn listens(&self, id: ConnId) -> bool {
         self.core.connections.get(id.0).is_some_and(Connection::listens)
     }
 
-    /// Whether the queue has met its high-water mark and has not come down to the low one.
+    /// Whether what waits for a connection alone has met its high-water mark and has not come down to the low one.
     #[must_use]
     pub fn is_choked(&self, id: ConnId) -> bool {
         self.core.connections.get(id.0).is_some_and(|connection| connection.flags.has(Flags::CHOKED))
@@ -388,7 +388,7 @@ impl<P> Io<'_, P> {
         self.core.connections.key_at(index).map(ConnId)
     }
 
-    /// Asks for [`Driver::drained`](super::Driver::drained) once the queue is empty.
+    /// Asks for [`Driver::drained`](super::Driver::drained) once nothing waits but shared messages.
     pub fn want_drained(&mut self, id: ConnId) {
         if let Some(connection) = self.core.connections.get_mut(id.0) {
             connection.flags.set(Flags::WANTED);

@@ -59,6 +59,12 @@ impl Queue {
         self.own.is_empty() && self.rack.is_none()
     }
 
+    /// Bytes of this connection alone.
+    #[inline]
+    pub(super) fn own(&self) -> usize {
+        self.own.len()
+    }
+
     /// What it costs to keep: its bytes, and what each message takes beside them.
     pub(super) fn weight(&self) -> usize {
         let items = self.rack.as_ref().map_or(0, |rack| rack.items.len());

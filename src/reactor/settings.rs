@@ -28,7 +28,9 @@ pub struct Settings {
     /// Most bytes that the kernel has refused of all connections together. Beyond it the connection of which most
     /// wait is cut, and the next one, until the rest fits (R36): who takes least pays for all. Default 1 GiB.
     pub max_queued: usize,
-    /// Above so many bytes refused by the kernel, nothing more is read from a connection. Default 64 KiB.
+    /// Above so many bytes refused by the kernel, nothing more is read from a connection: what a peer asks for must not
+    /// pile up. Shared messages do not count, since others go on with them whatever this peer does: for those there is
+    /// [`Overflow`](crate::Overflow). Default 64 KiB.
     pub high_water: usize,
     /// At so many bytes and below, it is read again. Default 16 KiB.
     pub low_water: usize,

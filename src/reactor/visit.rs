@@ -86,7 +86,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let low_water = self.core.settings.low_water;
         let connection = self.core.connections.get_mut(key)?;
         let owed = connection.phase == Phase::Open && connection.owes_word(low_water);
-        owed.then(|| connection.drained())
+        owed.then(|| connection.drained(low_water))
     }
 
     /// One receive, into the place the driver names or into the loop's buffer.
