@@ -338,6 +338,32 @@ fn of_each_key_the_latest_goes_out_in_the_place_of_the_first() {
     }
 }
 
+/// R36: a message of one byte that waits takes more than that.
+#[test]
+fn short_messages_that_wait_count_what_they_take() {
+    const BOUND: usize = 256 * KILOBYTE;
+    let mut world = World::new(&Listen::raw(), |config| config.settings.max_queued = BOUND);
+    let (id, _stream) = world.client();
+    world.fill(id);
+    let sent = (0..100_000).take_while(|_| world.send(id, Prepared::new("x")).is_ok()).count();
+    assert!(sent < BOUND / 64, "{sent} of them wait");
+    world.until(|world| !world.reactor.handler().closed.is_empty());
+    assert!(world.reactor.handler().closed[0].0.starts_with("of all that waited"));
+    assert_eq!(world.reactor.with(|_, cx| cx.queued()), 0);
+}
+
+#[test]
+fn short_messages_of_a_turn_count_what_they_take_if_they_come_to_wait() {
+    let mut world = World::new(&Listen::raw(), |config| config.settings.max_queue = 512 * KILOBYTE);
+    let (id, mut stream) = world.client();
+    let mut message = Prepared::new("x");
+    let sent = world
+        .reactor
+        .with(|_, cx| (0..100_000).take_while(|_| cx.send_prepared(id, &mut message).is_ok()).count());
+    assert!((8_000..10_000).contains(&sent), "{sent}");
+    assert_eq!(world.read(&mut stream, sent), vec![b'x'; sent]);
+}
+
 /// R13, R36: what others publish does not make a subscriber mute.
 #[test]
 fn who_is_behind_with_what_is_published_is_heard_and_its_ping_answered() {

@@ -315,7 +315,8 @@ impl<H: Handler> Context<'_, H> {
         self.io.pending(id)
     }
 
-    /// Bytes that the kernel has refused of all connections together, which [`Settings::max_queued`] bounds.
+    /// Bytes that the kernel has refused of all connections together, which [`Settings::max_queued`] bounds, with 64 more for
+    /// each published or prepared message among them.
     ///
     /// [`Settings::max_queued`]: crate::Settings::max_queued
     #[must_use]

@@ -179,6 +179,11 @@ impl<P> Connection<P> {
         self.backlog.as_ref().map_or(0, |backlog| backlog.queue.len())
     }
 
+    /// What it costs to keep them.
+    pub(super) fn weight(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.queue.weight())
+    }
+
     /// Those of them that it alone was sent. Where it is its own input that makes them grow, it is heard no more for a while;
     /// what is shared comes from others, and something else is done about it ([`Overflow`](super::Overflow)).
     #[inline]

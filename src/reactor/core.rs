@@ -9,6 +9,7 @@ use crate::net::{Addr, SocketId};
 use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::driver::{Cause, End};
 use crate::reactor::output::{Output, Part, Staged};
+use crate::reactor::queue::Queue;
 use crate::reactor::share::{Account, Shed};
 use crate::reactor::{ListenerId, Settings};
 use crate::slab::{Key, Slab};
@@ -23,7 +24,7 @@ pub(super) struct Core<P> {
     pub(super) connections: Slab<Connection<P>>,
     pub(super) listeners: Slab<Listener>,
     pub(super) output: Output,
-    /// Bytes in all queues together, but for those of the dead.
+    /// What all queues together weigh, but for those of the dead.
     pub(super) queued: usize,
     /// What is to be done for those that do not keep up, and what was, where that is anything but nothing.
     pub(super) accounts: HashMap<Key, Account>,
@@ -197,7 +198,7 @@ impl<P> Core<P> {
         }
         connection.phase = Phase::Dead;
         if !mutant("count what waits for the dead") {
-            self.queued = self.queued.saturating_sub(connection.queued());
+            self.queued = self.queued.saturating_sub(connection.weight());
         }
         self.dead.push((key, cut));
         self.tell(key, cause);
@@ -287,22 +288,37 @@ impl<P> Core<P> {
         taken: usize,
     ) -> Result<(), NoMemory> {
         self.output.line_up(staged);
-        let keys = self.keys_of(key);
-        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
-        let before = connection.queued();
-        let backlog = connection.backlog();
+        let (keys, output) = (self.keys_of(key), std::mem::take(&mut self.output));
         let mut skip = if mutant("queue again what was taken") { 0 } else { taken };
         let (mut kept, mut replaced) = (Ok(()), 0);
-        for part in self.output.parts().chain([Part::Bytes(head), Part::Bytes(payload)]) {
-            let merged = part.wait(skip, &mut backlog.queue, keys, &mut self.buffers);
-            replaced = u64::saturating_add(replaced, u64::from(merged == Ok(true)));
-            kept = kept.and(merged.map(drop));
-            skip = skip.saturating_sub(part.bytes().len());
-        }
-        let after = backlog.queue.len();
-        self.queued = self.queued.saturating_sub(before).saturating_add(after);
+        self.change(key, |queue, pool| {
+            for part in output.parts().chain([Part::Bytes(head), Part::Bytes(payload)]) {
+                let merged = part.wait(skip, queue, keys, pool);
+                replaced = u64::saturating_add(replaced, u64::from(merged == Ok(true)));
+                kept = kept.and(merged.map(drop));
+                skip = skip.saturating_sub(part.bytes().len());
+            }
+        });
+        self.output = output;
         self.note_shed(key, Shed { replaced, ..Shed::default() });
         kept
+    }
+
+    /// Changes a connection's queue, and counts what that makes of all of them together.
+    pub(super) fn change<T>(
+        &mut self,
+        key: Key,
+        act: impl FnOnce(&mut Queue, &mut BufferPool) -> T,
+    ) -> Option<T> {
+        let connection = self.connections.get_mut(key)?;
+        let is_dead = connection.phase == Phase::Dead;
+        let queue = &mut connection.backlog().queue;
+        let before = queue.weight();
+        let outcome = act(queue, &mut self.buffers);
+        if !is_dead {
+            self.queued = self.queued.saturating_sub(before).saturating_add(queue.weight());
+        }
+        Some(outcome)
     }
 
     /// Something waits: watches that the peer takes it, and hears no more of one for whom too much does.
@@ -327,18 +343,17 @@ impl<P> Core<P> {
             let keys = (0..self.connections.end()).filter_map(|index| self.connections.key_at(index));
             let queues = keys.filter_map(|key| Some((key, self.connections.get(key)?)));
             let alive = queues.filter(|(_, connection)| connection.phase != Phase::Dead);
-            let Some((longest, _)) = alive.max_by_key(|(_, connection)| connection.queued()) else { return };
+            let Some((longest, _)) = alive.max_by_key(|(_, connection)| connection.weight()) else { return };
             self.kill(longest, Cause::Crowded, Cut::Reset);
         }
     }
 
     /// The kernel took the first bytes of a queue.
     pub(super) fn dequeue(&mut self, key: Key, count: usize) {
+        self.change(key, |queue, pool| queue.advance(count, pool));
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.flags.set(Flags::PROGRESSED);
-        self.queued = self.queued.saturating_sub(count);
         let backlog = connection.backlog();
-        backlog.queue.advance(count, &mut self.buffers);
         if backlog.queue.is_empty()
             && let Some(stall) = backlog.stall.take()
         {

@@ -364,7 +364,7 @@ impl<P> Io<'_, P> {
         keys.filter_map(|key| Some((ListenerId(key), &self.core.listeners.get(key)?.addr)))
     }
 
-    /// Bytes that the kernel refused of all connections together.
+    /// Bytes that the kernel refused of all connections together, and what each shared message among them takes beside.
     #[must_use]
     pub fn all_queued(&self) -> usize {
         self.core.queued

@@ -82,6 +82,8 @@ struct Piece {
     message: u32,
     /// The piece of a message that was put behind this one last.
     after: u32,
+    /// How many messages the chain has up to this piece.
+    messages: u32,
 }
 
 const NONE: u32 = u32::MAX;
@@ -107,7 +109,7 @@ impl Output {
         let end = self.bytes.len() as u32;
         let added = end.saturating_sub(start);
         if staged.bytes == 0 {
-            let last = self.push(Piece { start, end, before: NONE, message: NONE, after: NONE });
+            let last = self.push(Piece { start, end, before: NONE, message: NONE, after: NONE, messages: 0 });
             *staged = Staged { last, bytes: added };
             return;
         }
@@ -115,8 +117,8 @@ impl Output {
         match self.pieces.get_mut(staged.last as usize) {
             Some(last) if last.end == start && last.message == NONE => last.end = end,
             _ => {
-                let before = staged.last;
-                staged.last = self.push(Piece { start, end, before, message: NONE, after: NONE });
+                let (before, messages) = (staged.last, self.count(staged.last));
+                staged.last = self.push(Piece { start, end, before, message: NONE, after: NONE, messages });
             }
         }
     }
@@ -134,12 +136,23 @@ impl Output {
         staged.last = if self.pieces.get(known as usize).is_some_and(is_it) {
             known
         } else {
-            let fresh = self.push(Piece { start: 0, end: size, before, message, after: NONE });
+            let messages = self.count(before).saturating_add(1);
+            let fresh = self.push(Piece { start: 0, end: size, before, message, after: NONE, messages });
             self.put_behind(before, message, fresh);
             fresh
         };
         staged.bytes = staged.bytes.saturating_add(size);
         true
+    }
+
+    /// How many messages a connection's part has.
+    pub(super) fn messages_of(&self, staged: Staged) -> usize {
+        self.count(staged.tail()) as usize
+    }
+
+    /// How many messages there are up to a piece.
+    fn count(&self, last: u32) -> u32 {
+        self.pieces.get(last as usize).map_or(0, |piece| piece.messages)
     }
 
     /// The piece of a message that was last put behind a piece, or behind nothing.

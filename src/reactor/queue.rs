@@ -67,8 +67,7 @@ impl Queue {
 
     /// What it costs to keep: its bytes, and what each message takes beside them.
     pub(super) fn weight(&self) -> usize {
-        let items = self.rack.as_ref().map_or(0, |rack| rack.items.len());
-        self.len().saturating_add(items.saturating_mul(ITEM))
+        weight(self.len(), self.rack.as_ref().map_or(0, |rack| rack.items.len()))
     }
 
     /// What it would cost if every message were dropped that can be.
@@ -207,9 +206,14 @@ impl Rack {
     }
 }
 
+/// What so many bytes cost in a queue, with so many shared messages among them.
+pub(super) fn weight(bytes: usize, messages: usize) -> usize {
+    bytes.saturating_add(messages.saturating_mul(ITEM))
+}
+
 /// What a message costs in a queue.
 pub(super) fn weight_of(shared: &Shared) -> usize {
-    shared.bytes.len().saturating_add(ITEM)
+    weight(shared.bytes.len(), 1)
 }
 
 fn count(items: usize) -> u64 {

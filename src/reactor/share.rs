@@ -8,7 +8,7 @@ use crate::reactor::connection::{Connection, Phase};
 use crate::reactor::core::{Core, Cut};
 use crate::reactor::driver::{Cause, ConnId};
 use crate::reactor::output::Shared;
-use crate::reactor::queue::{Keys, weight_of};
+use crate::reactor::queue::{Keys, weight, weight_of};
 use crate::reactor::sent::SendError;
 use crate::reactor::{Io, write};
 use crate::slab::Key;
@@ -80,9 +80,11 @@ impl<P> Io<'_, P> {
         if bytes.is_empty() {
             return Ok(Delivery::Staged);
         }
-        let fits = connection.pending().saturating_add(bytes.len()) <= self.core.settings.max_queue;
-        if fits
-            && connection.queued() == 0
+        // What is staged may come to wait, and then weighs what waits.
+        let messages = self.core.output.messages_of(connection.staged).saturating_add(1);
+        let weight = weight(connection.staged.len().saturating_add(bytes.len()), messages);
+        if connection.queued() == 0
+            && weight <= self.core.settings.max_queue
             && self.core.output.stage_shared(&mut connection.staged, bytes, key)
         {
             self.core.mark_dirty(id.0);
@@ -192,18 +194,18 @@ impl<P> Core<P> {
     /// Puts a message in the place of the one with its key, where one waits and the later one fits.
     fn replace(&mut self, key: Key, shared: &Shared) -> bool {
         let limit = self.settings.max_queue;
-        let Some(backlog) = self.connections.get_mut(key).and_then(|connection| connection.backlog.as_mut())
-        else {
+        let Some(backlog) = self.connections.get(key).and_then(|connection| connection.backlog.as_ref()) else {
             return false;
         };
-        let queue = &mut backlog.queue;
+        let queue = &backlog.queue;
         let Some(earlier) = shared.key.and_then(|key| queue.waiting(key)) else { return false };
-        let before = earlier.bytes.len();
-        let weight = queue.weight().saturating_sub(before).saturating_add(shared.bytes.len());
-        if weight > limit.max(queue.weight()) || !queue.replace(shared) {
+        let weight =
+            queue.weight().saturating_sub(earlier.bytes.len()).saturating_add(shared.bytes.len());
+        if weight > limit.max(queue.weight())
+            || self.change(key, |queue, _| queue.replace(shared)) != Some(true)
+        {
             return false;
         }
-        self.queued = self.queued.saturating_sub(before).saturating_add(shared.bytes.len());
         self.note_shed(key, Shed { replaced: 1, ..Shed::default() });
         self.watch_queue(key);
         true
@@ -222,11 +224,7 @@ impl<P> Core<P> {
     }
 
     fn drop_oldest(&mut self, key: Key) -> bool {
-        let Some(connection) = self.connections.get_mut(key) else { return false };
-        let before = connection.queued();
-        let dropped = connection.backlog().queue.drop_oldest();
-        self.queued = self.queued.saturating_sub(before.saturating_sub(connection.queued()));
-        dropped
+        self.change(key, |queue, _| queue.drop_oldest()) == Some(true)
     }
 
     /// Puts a message behind what waits. Where nothing does, the kernel is offered it at once.
@@ -238,8 +236,7 @@ impl<P> Core<P> {
             return write::flush(self, system, key, &[], &shared.bytes);
         }
         let is_first = connection.queued() == 0;
-        connection.backlog().queue.push(shared, 0, keys);
-        self.queued = self.queued.saturating_add(shared.bytes.len());
+        self.change(key, |queue, _| queue.push(shared, 0, keys));
         if is_first && self.connections.get(key).is_some_and(Connection::may_send) {
             write::drain(self, system, key);
         }
