@@ -11,6 +11,7 @@ enum Never {}
 pub(crate) const IS_THERE: bool = false;
 
 pub const MOST_CARRIED: usize = 0;
+pub const RECORD: usize = 0;
 
 /// Cannot exist: needs the feature `tls`.
 #[derive(Clone, Debug)]
@@ -96,10 +97,10 @@ impl Session {
 
     pub fn seal<'p>(
         &mut self,
-        _parts: impl Iterator<Item = &'p [u8]>,
+        _next: impl FnMut(usize) -> Option<&'p [u8]>,
+        _most: usize,
         _seal: &mut Seal,
-        _write: impl FnMut(&[u8]),
-    ) -> Result<(), TlsError> {
+    ) -> Result<usize, TlsError> {
         match self.0 {}
     }
 

@@ -15,7 +15,8 @@ use crate::ws::{CloseFrame, HandshakeFailure, ProtocolError};
 pub struct Closed {
     /// Why it ended.
     pub reason: Reason,
-    /// Bytes that a `send` had accepted and that never reached the kernel.
+    /// Bytes that a `send` had accepted and that never reached the kernel; with TLS, those of the record on its way out as
+    /// they are encrypted.
     pub unsent: usize,
     /// What was called, where [`Context::connect`](crate::Context::connect) led to no open connection.
     pub target: Option<Target>,

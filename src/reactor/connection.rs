@@ -179,6 +179,16 @@ impl<P> Connection<P> {
         self.backlog.as_ref().map_or(0, |backlog| backlog.queue.len())
     }
 
+    /// Those of them that are not sealed yet, if they are to be.
+    pub(super) fn in_clear(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.queue.in_clear())
+    }
+
+    /// Those that are sealed.
+    pub(super) fn sealed(&self) -> &[u8] {
+        self.backlog.as_ref().map_or(&[], |backlog| backlog.queue.sealed())
+    }
+
     /// What it costs to keep them.
     pub(super) fn weight(&self) -> usize {
         self.backlog.as_ref().map_or(0, |backlog| backlog.queue.weight())
@@ -257,7 +267,9 @@ impl<P> Connection<P> {
     /// send only when nothing is queued, since else it might be refused, and tried, again and again.
     #[inline]
     fn has_room_again(&self, low_water: usize) -> bool {
-        self.flags.has(Flags::CHOKED) && self.own_queued() <= low_water && !mutant("forget the low-water mark")
+        self.flags.has(Flags::CHOKED)
+            && self.own_queued() <= low_water
+            && !mutant("forget the low-water mark")
             || self.flags.has(Flags::REFUSED) && self.queued() == 0
     }
 

@@ -351,8 +351,15 @@ impl<P> Core<P> {
     /// The kernel took the first bytes of a queue.
     pub(super) fn dequeue(&mut self, key: Key, count: usize) {
         self.change(key, |queue, pool| queue.advance(count, pool));
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.flags.set(Flags::PROGRESSED);
+        }
+        self.watch_no_more(key);
+    }
+
+    /// Where nothing waits any more there is nothing to watch.
+    pub(super) fn watch_no_more(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.flags.set(Flags::PROGRESSED);
         let backlog = connection.backlog();
         if backlog.queue.is_empty()
             && let Some(stall) = backlog.stall.take()

@@ -294,6 +294,30 @@ impl<'a, const N: usize> Gather<'a, N> {
     }
 }
 
+/// Bytes in pieces, given out in pieces of any size.
+#[derive(Debug)]
+pub(super) struct Parts<'a, I> {
+    /// What is left of the last piece that was taken.
+    rest: &'a [u8],
+    more: I,
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Parts<'a, I> {
+    pub(super) fn of(more: I) -> Self {
+        Self { rest: &[], more }
+    }
+
+    /// The next bytes, at most so many; none behind the last.
+    pub(super) fn give(&mut self, most: usize) -> Option<&'a [u8]> {
+        while self.rest.is_empty() {
+            self.rest = self.more.next()?;
+        }
+        let (now, rest) = self.rest.split_at(most.min(self.rest.len()));
+        self.rest = rest;
+        Some(now)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::cast_possible_truncation, reason = "a test draws small numbers")]
@@ -390,6 +414,13 @@ mod tests {
         assert!(!output.stage_shared(&mut staged, &mebibyte(), None));
         output.clear();
         assert!(output.stage_shared(&mut Staged::default(), &mebibyte(), None));
+    }
+
+    #[test]
+    fn parts_are_given_out_in_pieces_of_any_size_and_none_is_empty() {
+        let mut parts = Parts::of([&b""[..], b"abcde", b"", b"fg"].into_iter());
+        let given: Vec<_> = std::iter::from_fn(|| parts.give(3)).collect();
+        assert_eq!(given, [&b"abc"[..], b"de", b"fg"]);
     }
 
     #[test]

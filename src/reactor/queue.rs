@@ -1,5 +1,5 @@
 //! L3, what the kernel refused of one connection's bytes: knows order, and where a message begins that may still be
-//! dropped; not what the bytes mean.
+//! dropped; not what the bytes mean, nor how they are sealed where they are.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,6 +10,8 @@ use crate::reactor::output::{Part, Shared};
 /// Bytes of this connection alone, copied, and between them shared messages, which are not.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    /// Of a connection with TLS: what is sealed, before all else. What is behind it is in clear, as on any other.
+    sealed: ByteQueue,
     own: ByteQueue,
     /// `None` for most: whoever is sent no shared messages, or keeps up.
     rack: Option<Box<Rack>>,
@@ -51,15 +53,26 @@ pub(super) enum Keys {
 impl Queue {
     #[inline]
     pub(super) fn len(&self) -> usize {
+        self.sealed.len().saturating_add(self.in_clear())
+    }
+
+    /// What is not sealed yet, if it is to be.
+    #[inline]
+    pub(super) fn in_clear(&self) -> usize {
         self.own.len().saturating_add(self.rack.as_ref().map_or(0, |rack| rack.size))
+    }
+
+    /// What is sealed, and goes out before all else.
+    pub(super) fn sealed(&self) -> &[u8] {
+        self.sealed.as_slice()
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.rack.is_none()
+        self.sealed.is_empty() && self.own.is_empty() && self.rack.is_none()
     }
 
-    /// Bytes of this connection alone.
+    /// Bytes of this connection alone, in clear.
     #[inline]
     pub(super) fn own(&self) -> usize {
         self.own.len()
@@ -75,12 +88,27 @@ impl Queue {
         let begun = self.rack.as_ref().filter(|rack| rack.begun > 0);
         let begun =
             begun.and_then(|rack| Some(weight_of(&rack.items.front()?.shared).saturating_sub(rack.begun)));
-        self.own.len().saturating_add(begun.unwrap_or(0))
+        self.sealed.len().saturating_add(self.own.len()).saturating_add(begun.unwrap_or(0))
+    }
+
+    /// How many bytes stand in clear before the first message that may still be dropped.
+    pub(super) fn firm(&self) -> usize {
+        let front = self.rack.as_ref().and_then(|rack| Some((rack.begun, rack.items.front()?)));
+        match front {
+            None => self.own.len(),
+            Some((0, item)) => item.before,
+            Some((begun, item)) => item.shared.bytes.len().saturating_sub(begun),
+        }
     }
 
     /// Keeps bytes behind all that waits.
     pub(super) fn append(&mut self, bytes: &[u8], pool: &mut BufferPool) -> Result<(), NoMemory> {
         self.own.append(bytes, pool)
+    }
+
+    /// Keeps what was sealed behind what is.
+    pub(super) fn append_sealed(&mut self, bytes: &[u8], pool: &mut BufferPool) -> Result<(), NoMemory> {
+        self.sealed.append(bytes, pool)
     }
 
     /// Keeps a message behind all that waits; the kernel has `begun` bytes of it, if any then before anything else waits.
@@ -138,7 +166,7 @@ impl Queue {
         true
     }
 
-    /// All of it, in order.
+    /// All that is in clear, in order.
     pub(super) fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let (mut own, mut begun) = (self.own.as_slice(), self.rack.as_ref().map_or(0, |rack| rack.begun));
         let items = self.rack.iter().flat_map(|rack| &rack.items).map(Some).chain([None]);
@@ -151,7 +179,16 @@ impl Queue {
     }
 
     /// The kernel took so many bytes from the front.
-    pub(super) fn advance(&mut self, mut count: usize, pool: &mut BufferPool) {
+    pub(super) fn advance(&mut self, count: usize, pool: &mut BufferPool) {
+        let sealed = count.min(self.sealed.len());
+        if sealed > 0 {
+            self.sealed.advance(sealed, pool);
+        }
+        self.pass(count.saturating_sub(sealed), pool);
+    }
+
+    /// So many bytes were taken from the front of what is in clear, to be sealed or by the kernel.
+    pub(super) fn pass(&mut self, mut count: usize, pool: &mut BufferPool) {
         while let Some(rack) = self.rack.as_mut().filter(|_| count > 0) {
             let Some(item) = rack.items.front_mut() else { break };
             let own = count.min(item.before);
@@ -340,6 +377,27 @@ mod tests {
             queue.advance(usize::MAX, &mut pool);
             assert!(queue.is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_sealed_goes_first_and_is_not_dropped_any_more() {
+        let (mut queue, mut pool) = (Queue::default(), BufferPool::new(0));
+        for seed in 0..2 {
+            queue.push(&message(seed, 9, None), 0, Keys::Ignored);
+        }
+        queue.append(b"own", &mut pool).unwrap();
+        assert_eq!((queue.firm(), queue.in_clear()), (0, 21));
+        queue.append_sealed(b"sealed", &mut pool).unwrap();
+        queue.pass(4, &mut pool);
+        assert_eq!((queue.firm(), queue.in_clear(), queue.len()), (5, 17, 23));
+        assert!(queue.drop_oldest() && !queue.drop_oldest(), "the first was begun");
+        queue.advance(4, &mut pool);
+        assert_eq!((queue.sealed(), queue.in_clear()), (&b"ed"[..], 8));
+        queue.pass(5, &mut pool);
+        assert_eq!((queue.firm(), queue.own(), queue.is_empty()), (3, 3, false));
+        queue.pass(3, &mut pool);
+        queue.advance(2, &mut pool);
+        assert!(queue.is_empty());
     }
 
     #[test]

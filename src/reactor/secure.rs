@@ -1,19 +1,21 @@
 //! L3, connections with TLS: opens what comes, seals what goes, and does handshakes a few per turn; knows no records.
 //!
 //! What was received is opened before the driver gets it, and what the driver sent is sealed when it is offered to the
-//! kernel; in between everything is as on any other connection. A queue holds what is sealed, so that the order of
-//! records is the order of their keys.
+//! kernel; in between everything is as on any other connection. What is sealed goes out in the order of its keys, so it is
+//! sealed late: a queue holds in clear what the kernel is not to be offered yet, and messages in it may be dropped.
 
 use std::io;
 
+use crate::buf::NoMemory;
 use crate::net::System;
-use crate::reactor::connection::{Flags, Phase};
+use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::core::{Core, Cut};
 use crate::reactor::driver::Cause;
-use crate::reactor::output::{Part, Staged};
+use crate::reactor::output::{Part, Parts, Staged};
+use crate::reactor::queue::Queue;
 use crate::reactor::{ConnId, Driver, EventLoop, Io, write};
 use crate::slab::Key;
-use crate::tls::{MOST_CARRIED, Seal, Session, TlsError};
+use crate::tls::{MOST_CARRIED, RECORD, Seal, Session, TlsError};
 
 /// Where what comes is opened: one place for all connections of a loop, empty until the first with TLS.
 #[derive(Debug, Default)]
@@ -183,7 +185,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     }
 }
 
-/// Seals a connection's staged bytes, and `head` and `payload` behind them, and offers them to the kernel.
+/// Seals a connection's staged bytes, and `head` and `payload` behind them, for as long as the kernel takes them; queues the
+/// rest.
 #[cold]
 pub(super) fn flush<P, S: System + ?Sized>(
     core: &mut Core<P>,
@@ -197,30 +200,107 @@ pub(super) fn flush<P, S: System + ?Sized>(
     if connection.phase == Phase::Dead {
         return;
     }
-    let mut output = std::mem::take(&mut core.output);
-    output.line_up(staged);
-    let outcome = apart(core, key, |core, tls, seal| {
+    let mut taken = 0;
+    if connection.queued() == 0 && connection.flags.has(Flags::WRITABLE) {
+        let mut output = std::mem::take(&mut core.output);
+        output.line_up(staged);
         let parts = output.parts().map(Part::bytes).chain([head, payload]);
-        let outcome = tls.seal(parts, seal, |sealed| offer(core, system, key, sealed));
-        // Keys that are used up (TLS 1.2) leave a close_notify behind what was sealed before.
-        if outcome.is_err() && !seal.written().is_empty() {
-            offer(core, system, key, seal.written());
+        let outcome = pass(core, system, key, parts, &mut taken);
+        core.output = output;
+        if let Err(cause) = outcome {
+            // What is lost is counted, so that the end tells of it; nobody else has to go for it.
+            let _ = core.hold(key, staged, head, payload, taken);
+            return core.kill(key, cause, Cut::Reset);
         }
-        outcome
-    });
-    core.output = output;
-    if let Some(Err(error)) = outcome {
-        core.kill(key, Cause::Tls(error), Cut::Reset);
+    }
+    if taken < staged.len().saturating_add(head.len()).saturating_add(payload.len()) {
+        core.enqueue(key, staged, head, payload, taken);
+    } else if has_sealed(core, key) {
+        core.watch_queue(key);
     }
 }
 
-/// Says, once, that nothing follows.
-#[cold]
-pub(super) fn farewell<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key) {
-    talk(core, system, key, Session::close);
+/// Seals and offers `parts`, a run at a time, until the kernel refuses some. Counts in `taken` those that are sealed, and are
+/// the kernel's or wait for it.
+fn pass<'p, P, S: System + ?Sized>(
+    core: &mut Core<P>,
+    system: &mut S,
+    key: Key,
+    parts: impl Iterator<Item = &'p [u8]>,
+    taken: &mut usize,
+) -> Result<(), Cause> {
+    let mut parts = Parts::of(parts);
+    let outcome = apart(core, key, |core, tls, seal| {
+        loop {
+            let outcome = tls.seal(|most| parts.give(most), RUN, seal);
+            let count = offer_run(core, system, key, seal, outcome)?;
+            *taken = taken.saturating_add(count);
+            if count == 0 || has_sealed(core, key) {
+                return Ok(());
+            }
+        }
+    });
+    outcome.unwrap_or(Ok(()))
 }
 
-/// Does something with a connection's session, and sends what that wrote.
+/// Writes what is queued: what is sealed, and once that is gone a run more. Of messages that may still be dropped no more
+/// than a record is sealed ahead of the kernel.
+#[cold]
+pub(super) fn drain<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key) {
+    drain_sealed(core, system, key);
+    let waits = |connection: &Connection<P>| connection.in_clear() > 0 && connection.may_send();
+    if has_sealed(core, key) || !core.connections.get(key).is_some_and(waits) {
+        return;
+    }
+    let outcome = apart(core, key, |core, tls, seal| {
+        let Some(connection) = core.connections.get_mut(key) else { return Ok(()) };
+        let outcome = seal_run(&connection.backlog().queue, tls, seal);
+        let count = offer_run(core, system, key, seal, outcome)?;
+        core.change(key, |queue, pool| queue.pass(count, pool));
+        Ok(())
+    });
+    match outcome {
+        Some(Err(cause)) => core.kill(key, cause, Cut::Reset),
+        Some(Ok(())) => core.watch_no_more(key),
+        None => {}
+    }
+}
+
+/// Seals the first bytes that wait in clear.
+fn seal_run(queue: &Queue, tls: &mut Session, seal: &mut Seal) -> Result<usize, TlsError> {
+    let mut parts = Parts::of(queue.slices());
+    tls.seal(|most| parts.give(most), queue.firm().clamp(RECORD, RUN), seal)
+}
+
+fn drain_sealed<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key) {
+    let Some(connection) = core.connections.get_mut(key) else { return };
+    let (socket, sealed) = (connection.socket, connection.sealed());
+    if sealed.is_empty() {
+        return;
+    }
+    let offered = sealed.len();
+    match write::taken(system.send(socket, sealed), offered) {
+        Ok(taken) => {
+            if taken < offered {
+                connection.flags.clear(Flags::WRITABLE);
+            }
+            if taken > 0 {
+                core.dequeue(key, taken);
+            }
+        }
+        Err(error) => core.kill(key, Cause::Lost(error), Cut::Reset),
+    }
+}
+
+/// Says, once and when all else is sealed, that nothing follows.
+#[cold]
+pub(super) fn farewell<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key) {
+    if core.connections.get(key).is_some_and(|connection| connection.in_clear() == 0) {
+        talk(core, system, key, Session::close);
+    }
+}
+
+/// Does something with a connection's session, and sends what that wrote. What is staged is not touched.
 fn talk<P, S: System + ?Sized, T>(
     core: &mut Core<P>,
     system: &mut S,
@@ -229,20 +309,60 @@ fn talk<P, S: System + ?Sized, T>(
 ) -> Option<T> {
     apart(core, key, |core, tls, seal| {
         let outcome = act(tls, seal);
-        if !seal.written().is_empty() {
-            offer(core, system, key, seal.written());
+        match offer(core, system, key, seal) {
+            Ok(()) if has_sealed(core, key) => core.watch_queue(key),
+            Ok(()) => {}
+            Err(error) => core.kill(key, Cause::Lost(error), Cut::Reset),
         }
         outcome
     })
 }
 
-/// What is staged, in clear, is not to be touched by this.
-fn offer<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key, sealed: &[u8]) {
+/// Offers what a sealing wrote, even where it failed: keys that are used up (TLS 1.2) leave a `close_notify`.
+fn offer_run<P, S: System + ?Sized>(
+    core: &mut Core<P>,
+    system: &mut S,
+    key: Key,
+    seal: &mut Seal,
+    outcome: Result<usize, TlsError>,
+) -> Result<usize, Cause> {
+    let offered = offer(core, system, key, seal);
+    let count = outcome.map_err(Cause::Tls)?;
+    offered.map(|()| count).map_err(Cause::Lost)
+}
+
+/// Offers what was sealed, behind what was sealed before; keeps what the kernel refuses.
+fn offer<P, S: System + ?Sized>(
+    core: &mut Core<P>,
+    system: &mut S,
+    key: Key,
+    seal: &mut Seal,
+) -> io::Result<()> {
+    let Some(connection) = core.connections.get_mut(key) else { return Ok(()) };
+    let sealed = seal.written();
     // Behind our last byte nothing goes out, not even an alert: the write side is shut.
-    if core.connections.get(key).is_some_and(|connection| connection.flags.has(Flags::SHUT)) {
-        return;
+    if sealed.is_empty() || connection.phase == Phase::Dead || connection.flags.has(Flags::SHUT) {
+        return Ok(());
     }
-    write::offer(core, system, key, Staged::default(), sealed, &[]);
+    let mut taken = 0;
+    if connection.sealed().is_empty() && connection.flags.has(Flags::WRITABLE) {
+        taken = write::taken(system.send(connection.socket, sealed), sealed.len())?;
+        if taken > 0 {
+            connection.flags.set(Flags::PROGRESSED);
+        }
+        if taken < sealed.len() {
+            connection.flags.clear(Flags::WRITABLE);
+        }
+    }
+    let rest = sealed.get(taken..).unwrap_or_default();
+    let kept = core.change(key, |queue, pool| queue.append_sealed(rest, pool));
+    seal.clear();
+    kept.unwrap_or(Ok(())).map_err(|NoMemory| io::ErrorKind::OutOfMemory.into())
+}
+
+/// Whether the kernel refused some of what is sealed.
+fn has_sealed<P>(core: &Core<P>, key: Key) -> bool {
+    core.connections.get(key).is_some_and(|connection| !connection.sealed().is_empty())
 }
 
 /// Takes a connection's session out for as long as `act` takes.
@@ -261,3 +381,6 @@ fn apart<P, T>(
     }
     Some(outcome)
 }
+
+/// So many bytes are sealed before the kernel is offered them.
+const RUN: usize = 64 * 1024;

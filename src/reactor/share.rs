@@ -16,8 +16,8 @@ use crate::slab::Key;
 /// What is done with a shared message for which a connection's queue has no room, because its peer does not keep up.
 ///
 /// It is about shared messages alone: an ordinary send is refused, as its answer says, and what it sent is never dropped.
-/// Neither is a message of which the kernel has a part, nor one that waits on a connection with TLS, where it is encrypted
-/// already: there the newest are dropped where the oldest or those with the same key would be.
+/// Neither is a message of which the kernel has a part. With TLS what is encrypted is as good as there: at most a record of
+/// what waits, or 64 KiB of what one turn sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
     /// It is refused, as a send is.
@@ -194,13 +194,13 @@ impl<P> Core<P> {
     /// Puts a message in the place of the one with its key, where one waits and the later one fits.
     fn replace(&mut self, key: Key, shared: &Shared) -> bool {
         let limit = self.settings.max_queue;
-        let Some(backlog) = self.connections.get(key).and_then(|connection| connection.backlog.as_ref()) else {
+        let Some(backlog) = self.connections.get(key).and_then(|connection| connection.backlog.as_ref())
+        else {
             return false;
         };
         let queue = &backlog.queue;
         let Some(earlier) = shared.key.and_then(|key| queue.waiting(key)) else { return false };
-        let weight =
-            queue.weight().saturating_sub(earlier.bytes.len()).saturating_add(shared.bytes.len());
+        let weight = queue.weight().saturating_sub(earlier.bytes.len()).saturating_add(shared.bytes.len());
         if weight > limit.max(queue.weight())
             || self.change(key, |queue, _| queue.replace(shared)) != Some(true)
         {
@@ -231,10 +231,6 @@ impl<P> Core<P> {
     fn keep(&mut self, system: &mut dyn System, key: Key, shared: &Shared) {
         let keys = self.keys_of(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
-        // What is sealed has its place among the records: no later one may take it, and none may be missing.
-        if connection.is_secure() {
-            return write::flush(self, system, key, &[], &shared.bytes);
-        }
         let is_first = connection.queued() == 0;
         self.change(key, |queue, _| queue.push(shared, 0, keys));
         if is_first && self.connections.get(key).is_some_and(Connection::may_send) {

@@ -9,11 +9,11 @@ use crate::net::{SocketId, System};
 use crate::reactor::connection::{Flags, Phase};
 use crate::reactor::core::{Core, Cut};
 use crate::reactor::driver::Cause;
-use crate::reactor::output::{GATHER, GATHER_MANY, Gather, Output, Part, Staged};
+use crate::reactor::output::{GATHER, GATHER_MANY, Gather, Output, Part};
 use crate::reactor::secure;
 use crate::slab::Key;
 
-/// Offers a connection's staged bytes, and `head` and `payload` behind them, encrypted where it has TLS; queues the rest.
+/// Offers a connection's staged bytes, and `head` and `payload` behind them, in one call; queues the rest.
 #[inline]
 pub(super) fn flush<P, S: System + ?Sized>(
     core: &mut Core<P>,
@@ -27,20 +27,6 @@ pub(super) fn flush<P, S: System + ?Sized>(
         return secure::flush(core, system, key, head, payload);
     }
     let staged = std::mem::take(&mut connection.staged);
-    offer(core, system, key, staged, head, payload);
-}
-
-/// Offers just this, as it is, in one call; queues the rest.
-#[inline]
-pub(super) fn offer<P, S: System + ?Sized>(
-    core: &mut Core<P>,
-    system: &mut S,
-    key: Key,
-    staged: Staged,
-    head: &[u8],
-    payload: &[u8],
-) {
-    let Some(connection) = core.connections.get_mut(key) else { return };
     if connection.phase == Phase::Dead {
         return;
     }
@@ -55,9 +41,8 @@ pub(super) fn offer<P, S: System + ?Sized>(
     } else {
         gathered::<S, GATHER_MANY>(system, connection.socket, &core.output, head, payload)
     };
-    let taken = match answer {
-        Ok(taken) => taken.min(offered),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+    let taken = match taken(answer, offered) {
+        Ok(taken) => taken,
         Err(error) => {
             // What is lost is counted, so that the end tells of it; nobody else has to go for it.
             let _ = core.hold(key, staged, head, payload, 0);
@@ -88,18 +73,30 @@ fn gathered<S: System + ?Sized, const N: usize>(
     (gather.len(), system.send_gathered(socket, gather.slices()))
 }
 
+/// What the kernel took of so many bytes: none where it would block.
+#[inline]
+pub(super) fn taken(answer: io::Result<usize>, offered: usize) -> io::Result<usize> {
+    match answer {
+        Ok(taken) => Ok(taken.min(offered)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes what is queued.
 pub(super) fn drain<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key) {
     let Some(connection) = core.connections.get_mut(key) else { return };
+    if connection.is_secure() {
+        return secure::drain(core, system, key);
+    }
     let Some(backlog) = connection.backlog.as_ref() else { return };
     let waiting = Gather::<GATHER_MANY>::of(backlog.queue.slices());
     let answer = match waiting.slices() {
         [single] => system.send(connection.socket, single),
         many => system.send_gathered(connection.socket, many),
     };
-    let taken = match answer {
-        Ok(taken) => taken.min(waiting.len()),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+    let taken = match taken(answer, waiting.len()) {
+        Ok(taken) => taken,
         Err(error) => return core.kill(key, Cause::Lost(error), Cut::Reset),
     };
     let offered = waiting.len();

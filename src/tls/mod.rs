@@ -18,7 +18,8 @@
 //! # What is bounded
 //!
 //! - Inwards a session keeps a record or a handshake message that has not come whole, at most [`MOST_CARRIED`] bytes.
-//! - Outwards everything sealed counts in the connection's queue like any bytes, with what TLS adds to them.
+//! - Outwards bytes are sealed when the kernel is offered them. Those it refuses are kept, at most 64 KiB; all behind them
+//!   waits in clear, in the connection's queue, like the bytes of any other.
 //! - A handshake costs more than anything else a stranger can ask for: the loop does
 //!   [`Settings::handshake_budget`](crate::Settings::handshake_budget) steps of handshakes per turn, and all of one is
 //!   under the deadline of the opening.
@@ -47,7 +48,7 @@ pub use error::{TlsConfigError, TlsError};
 pub use identity::Identity;
 pub use rustls;
 pub use seal::Seal;
-pub use session::{MOST_CARRIED, Session};
+pub use session::{MOST_CARRIED, RECORD, Session};
 
 /// Whether this build has TLS.
 pub(crate) const IS_THERE: bool = true;

@@ -24,14 +24,6 @@ impl Seal {
         self.record.clear();
         self.out.used = 0;
     }
-
-    /// Has what was written taken where it is more than `bound` bytes.
-    pub(super) fn write_above(&mut self, bound: usize, write: &mut impl FnMut(&[u8])) {
-        if self.out.used > bound {
-            write(self.out.written());
-            self.out.used = 0;
-        }
-    }
 }
 
 /// A buffer that is filled from its beginning. It is not cleared with zeroes again and again.

@@ -145,49 +145,48 @@ impl Session {
         Ok(())
     }
 
-    /// Seals `parts`, as one stream, in as few records as they fill. Calls `write` with what is to be sent, in order, each
-    /// time about 64 KiB or the end is reached. Writes nothing after [`Session::close`].
+    /// Seals what `next` gives, as one stream, in as few records as it fills, until it gives no more or `most` bytes are
+    /// sealed; answers how many are. `next` is asked for at most so many bytes at a time, and says by `None` that there are
+    /// no more. Seals nothing after [`Session::close`].
     ///
     /// # Errors
     ///
     /// See [`TlsError`].
     pub fn seal<'p>(
         &mut self,
-        parts: impl Iterator<Item = &'p [u8]>,
+        mut next: impl FnMut(usize) -> Option<&'p [u8]>,
+        most: usize,
         seal: &mut Seal,
-        mut write: impl FnMut(&[u8]),
-    ) -> Result<(), TlsError> {
-        if self.is_closed {
-            return Ok(());
-        }
-        let mut record = std::mem::take(&mut seal.record);
-        for mut part in parts {
-            while !part.is_empty() {
-                if record.is_empty() && part.len() >= RECORD {
-                    let (full, rest) = part.split_at(RECORD);
-                    self.seal_record(full, seal)?;
-                    part = rest;
-                } else {
-                    part = fill(&mut record, part);
-                    if record.len() >= RECORD {
-                        self.seal_record(&record, seal)?;
-                        record.clear();
-                    }
-                }
-                seal.write_above(RUN, &mut write);
+    ) -> Result<usize, TlsError> {
+        let mut sealed = 0usize;
+        while sealed < most && !self.is_closed {
+            match self.seal_record(&mut next, RECORD.min(most.saturating_sub(sealed)), seal)? {
+                0 => break,
+                count => sealed = sealed.saturating_add(count),
             }
         }
-        if !record.is_empty() {
-            self.seal_record(&record, seal)?;
-            record.clear();
-        }
-        seal.record = record;
-        seal.write_above(0, &mut write);
-        Ok(())
+        Ok(sealed)
     }
 
-    fn seal_record(&mut self, bytes: &[u8], seal: &mut Seal) -> Result<(), TlsError> {
-        self.run_again(&mut seal.out, Wish::Send(bytes))
+    /// Seals one record of `most` bytes, or what there is; answers how many.
+    fn seal_record<'p>(
+        &mut self,
+        next: &mut impl FnMut(usize) -> Option<&'p [u8]>,
+        most: usize,
+        seal: &mut Seal,
+    ) -> Result<usize, TlsError> {
+        let Some(first) = next(most) else { return Ok(0) };
+        if first.len() == most {
+            return self.run_again(&mut seal.out, Wish::Send(first)).map(|()| most);
+        }
+        seal.record.clear();
+        seal.record.extend_from_slice(first);
+        while let left @ 1.. = most.saturating_sub(seal.record.len())
+            && let Some(part) = next(left)
+        {
+            seal.record.extend_from_slice(part);
+        }
+        self.run_again(&mut seal.out, Wish::Send(&seal.record)).map(|()| seal.record.len())
     }
 
     /// Writes `close_notify`, once: nothing is sealed after it. Before the handshake is over there is nobody to tell.
@@ -224,20 +223,10 @@ impl Session {
     }
 }
 
-/// Moves bytes from the front of `part` to `record` until that is full; answers the rest.
-fn fill<'p>(record: &mut Vec<u8>, part: &'p [u8]) -> &'p [u8] {
-    let room = RECORD.saturating_sub(record.len());
-    let (now, rest) = part.split_at(room.min(part.len()));
-    record.extend_from_slice(now);
-    rest
-}
-
 /// Whether a record can begin with this byte (RFC 8446 §5.1): its content type, 20 to 24.
 fn is_of_tls(first: u8) -> bool {
     (20..=24).contains(&first)
 }
 
 /// The most bytes that a record may hold (RFC 8446 §5.1).
-const RECORD: usize = 1 << 14;
-/// So many bytes are sealed before the first are offered to the kernel.
-const RUN: usize = 64 * 1024;
+pub const RECORD: usize = 1 << 14;
