@@ -78,6 +78,10 @@ impl Session {
         match self.0 {}
     }
 
+    pub fn steps(&self) -> u32 {
+        match self.0 {}
+    }
+
     pub fn cut(&self) -> Option<TlsError> {
         match self.0 {}
     }

@@ -18,8 +18,8 @@ pub struct Settings {
     /// those behind the message's beginning come in the same turn. At least 1, default 1 MiB.
     pub landing_budget: usize,
     /// Most steps of TLS handshakes done per turn, so that a flood of them delays those that are there by little: one
-    /// takes up to a millisecond, and one that only brings a part of a record counts as well. Default 1, which is as fast
-    /// as more where a turn costs less than a step; raise it where turns are long.
+    /// takes up to a millisecond. To receive a part of a record is none, and is done for up to 64 of them. Default 1, which
+    /// is as fast as more where a turn costs less than a step; raise it where turns are long.
     pub handshake_budget: usize,
     /// Most timers run per turn; the rest are run in the next. Default 1,024.
     pub timer_budget: usize,

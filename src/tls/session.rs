@@ -16,6 +16,8 @@ pub struct Session {
     end: End,
     /// The beginning of what did not come whole.
     carried: Vec<u8>,
+    /// How often some of what came was used up.
+    steps: u32,
     /// Whether anything came in yet.
     has_begun: bool,
     is_peer_closed: bool,
@@ -50,8 +52,8 @@ impl Session {
     }
 
     fn boxed(end: End) -> Box<Self> {
-        let carried = Vec::new();
-        Box::new(Self { end, carried, has_begun: false, is_peer_closed: false, is_closed: false })
+        let (carried, steps) = (Vec::new(), 0);
+        Box::new(Self { end, carried, steps, has_begun: false, is_peer_closed: false, is_closed: false })
     }
 
     /// Whether the handshake is over, in both directions.
@@ -88,6 +90,12 @@ impl Session {
     #[must_use]
     pub fn carried(&self) -> usize {
         self.carried.len()
+    }
+
+    /// How often [`Session::open`] used some of what came up, and did not only keep it until more comes.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.steps
     }
 
     /// What it means that the stream ends now: nothing, behind the peer's `close_notify`.
@@ -128,6 +136,7 @@ impl Session {
             return Ok(());
         }
         let taken = self.run(input, plain, &mut seal.out, Wish::Nothing)?;
+        self.steps = self.steps.wrapping_add(u32::from(taken > 0));
         if self.is_peer_closed {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gnezdo::tls::rustls::{self, CertificateError, ClientConfig, ClientConnection, RootCertStore, pki_types};
-use gnezdo::tls::{Identity, TlsClient, TlsError, TlsServer};
+use gnezdo::tls::{Identity, ServerName, TlsClient, TlsError, TlsServer};
 use gnezdo::ws::CloseCode;
 use gnezdo::{
     Addr, Closed, Config, ConnId, Connect, Context, Handler, Listen, Message, Reactor, Reason, Timeout,
@@ -461,6 +461,31 @@ fn a_shutdown_says_goodbye_to_everyone() {
     both.reactor.run().unwrap();
     peer.join().unwrap();
     assert_eq!(both.reactor.shutdown_report().unwrap().cut, 0);
+}
+
+#[test]
+fn who_drips_its_greeting_takes_nobodys_turn() {
+    const DRIPPING: usize = 50;
+    let authority = Authority::new();
+    let mut both = Loop::new(&raw(&authority.server()));
+    let mut dripping: Vec<_> = (0..DRIPPING).map(|_| TcpStream::connect(both.addr).unwrap()).collect();
+    while both.reactor.with(|_, cx| cx.connections()) < DRIPPING {
+        both.reactor.turn(Some(Duration::from_millis(20))).unwrap();
+    }
+    let client = authority.client().server_name(ServerName::new("localhost").unwrap());
+    let target = format!("tls://{}", both.addr);
+    let connect = Connect { tls: Some(client), ..Connect::to(&target).unwrap() };
+    both.reactor.with(|both, cx| both.called.push(cx.connect(&connect).unwrap()));
+    // A record that is promised, and comes by single bytes.
+    let mut hello = [&b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc"[..], &[0; 100]].concat().into_iter();
+    let mut turns = 0;
+    while both.both().opened.is_empty() {
+        turns += 1;
+        assert!(turns < DRIPPING, "the handshake waits until all have had their turn");
+        let byte = hello.next().unwrap();
+        dripping.iter_mut().for_each(|peer| peer.write_all(&[byte]).unwrap());
+        both.reactor.turn(Some(Duration::from_millis(20))).unwrap();
+    }
 }
 
 #[test]
