@@ -1,5 +1,7 @@
 //! One connection's TLS: ciphertext in and plaintext out, and the other way round; knows neither peer nor time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 
@@ -223,13 +225,25 @@ impl Session {
         wish: Wish<'_>,
     ) -> Result<usize, TlsError> {
         let flow = Flow { plain, out, is_peer_closed: &mut self.is_peer_closed };
-        let outcome = match &mut self.end {
+        let end = &mut self.end;
+        let run = || match end {
             End::Server(server) => run(server, input, flow, wish),
             End::Client(client) => run(client, input, flow, wish),
         };
+        let outcome = if self.is_closed { without_alert(run) } else { run() };
         // Failure is sticky: nothing is opened or sealed after it.
         outcome.inspect_err(|_| (self.is_closed, self.is_peer_closed) = (true, true))
     }
+}
+
+/// Runs a session that has said its last. Of what is broken behind that the peer is told no more; where it would have to be,
+/// a build of rustls with debug assertions asserts that it was not told to close, and no peer may make this one panic.
+fn without_alert(run: impl FnOnce() -> Result<usize, TlsError>) -> Result<usize, TlsError> {
+    let broken = |_| {
+        let what = "something was broken that came behind our close_notify";
+        Err(TlsError::Protocol(rustls::Error::General(what.to_owned())))
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(broken)
 }
 
 /// Whether a record can begin with this byte (RFC 8446 §5.1): its content type, 20 to 24.

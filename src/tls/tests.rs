@@ -357,6 +357,20 @@ fn a_record_that_was_changed_or_is_too_large_ends_the_connection() {
 }
 
 #[test]
+fn what_is_broken_behind_our_close_notify_is_a_failure_like_any_other() {
+    let mut pair = Pair::ready(&Authority::new());
+    pair.server.close();
+    pair.client.send(&[b"whole"]);
+    assert_eq!(pair.settle(usize::MAX), (Ok(()), Ok(())));
+    pair.client.send(&[b"broken"]);
+    *pair.client.sent.last_mut().unwrap() ^= 1;
+    let (server, _) = pair.settle(usize::MAX);
+    assert!(matches!(server, Err(TlsError::Protocol(_))), "{server:?}");
+    assert_eq!(pair.server.plain, b"whole");
+    assert_eq!(pair.server.receive(b"more"), Ok(()), "failure is sticky: nothing is looked at any more");
+}
+
+#[test]
 fn after_more_than_is_kept_nothing_is_asked_of_a_session() {
     let authority = Authority::new();
     let mut pair = Pair::new(&authority.server(), &authority.client(), "localhost");
