@@ -116,7 +116,7 @@ impl Session {
     ///
     /// See [`TlsError`].
     pub fn start(&mut self, seal: &mut Seal) -> Result<(), TlsError> {
-        self.run_again(&mut seal.out, Wish::Nothing)
+        self.write(&mut seal.out, Wish::Nothing)
     }
 
     /// Opens what came in: `input` is room for [`Session::carried`] bytes, and behind it what was received, which is
@@ -126,10 +126,6 @@ impl Session {
     ///
     /// See [`TlsError`]; what was found before is in `plain`, and the alert, where there is one, in `seal`.
     pub fn open(&mut self, input: &mut [u8], plain: &mut Vec<u8>, seal: &mut Seal) -> Result<(), TlsError> {
-        let carried = std::mem::take(&mut self.carried);
-        if let Some(room) = input.get_mut(..carried.len()) {
-            room.copy_from_slice(&carried);
-        }
         if !self.has_begun && input.first().is_some_and(|first| !is_of_tls(*first)) {
             return Err(TlsError::NotTls);
         }
@@ -137,22 +133,48 @@ impl Session {
         if self.is_peer_closed {
             return Ok(());
         }
-        let taken = self.run(input, plain, &mut seal.out, Wish::Nothing)?;
-        self.steps = self.steps.wrapping_add(u32::from(taken > 0));
-        if self.is_peer_closed {
-            return Ok(());
-        }
-        let kept = self.carry(input.get(taken..).unwrap_or_default());
+        let outcome = match input.get(self.carried.len()..) {
+            Some(few) if few.len() < self.carried.len() => self.open_few(few, plain, seal),
+            _ => self.open_many(input, plain, seal),
+        };
         // rustls remembers places in what was not kept: it must not be asked for anything any more.
-        kept.inspect_err(|_| (self.is_closed, self.is_peer_closed) = (true, true))
+        outcome.inspect_err(|_| (self.is_closed, self.is_peer_closed) = (true, true))
+    }
+
+    /// Opens more than is carried, where it lies.
+    fn open_many(&mut self, input: &mut [u8], plain: &mut Vec<u8>, seal: &mut Seal) -> Result<(), TlsError> {
+        if let Some(room) = input.get_mut(..self.carried.len()) {
+            room.copy_from_slice(&self.carried);
+        }
+        self.carried.clear();
+        let taken = self.run(input, plain, &mut seal.out, Wish::Nothing)?;
+        self.carry(input.get(taken..).unwrap_or_default())?;
+        self.note_step(taken)
+    }
+
+    /// Opens less than is carried, behind that: else what drips would be copied over and over.
+    fn open_few(&mut self, few: &[u8], plain: &mut Vec<u8>, seal: &mut Seal) -> Result<(), TlsError> {
+        self.carry(few)?;
+        let taken = self.run_again(plain, &mut seal.out, Wish::Nothing)?;
+        self.note_step(taken)
     }
 
     fn carry(&mut self, rest: &[u8]) -> Result<(), TlsError> {
-        if rest.len() > MOST_CARRIED {
+        self.carried.try_reserve(rest.len()).map_err(|_| TlsError::NoMemory)?;
+        self.carried.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// After something was opened, and so much used up: what is carried keeps no more memory than it needs.
+    fn note_step(&mut self, taken: usize) -> Result<(), TlsError> {
+        self.steps = self.steps.wrapping_add(u32::from(taken > 0));
+        if self.is_peer_closed {
+            self.carried.clear();
+        }
+        if self.carried.len() > MOST_CARRIED {
             return Err(TlsError::Protocol(rustls::Error::PeerSentOversizedRecord));
         }
-        self.carried.try_reserve_exact(rest.len()).map_err(|_| TlsError::NoMemory)?;
-        self.carried.extend_from_slice(rest);
+        self.carried.shrink_to(self.carried.len().saturating_mul(2));
         Ok(())
     }
 
@@ -188,7 +210,7 @@ impl Session {
     ) -> Result<usize, TlsError> {
         let Some(first) = next(most) else { return Ok(0) };
         if first.len() == most {
-            return self.run_again(&mut seal.out, Wish::Send(first)).map(|()| most);
+            return self.write(&mut seal.out, Wish::Send(first)).map(|()| most);
         }
         seal.record.clear();
         seal.record.extend_from_slice(first);
@@ -197,24 +219,30 @@ impl Session {
         {
             seal.record.extend_from_slice(part);
         }
-        self.run_again(&mut seal.out, Wish::Send(&seal.record)).map(|()| seal.record.len())
+        self.write(&mut seal.out, Wish::Send(&seal.record)).map(|()| seal.record.len())
     }
 
     /// Writes `close_notify`, once: nothing is sealed after it. Before the handshake is over there is nobody to tell.
     pub fn close(&mut self, seal: &mut Seal) {
         if !std::mem::replace(&mut self.is_closed, true) && self.is_ready() {
             // One that cannot even close is as good as closed.
-            let _ = self.run_again(&mut seal.out, Wish::Close);
+            let _ = self.write(&mut seal.out, Wish::Close);
         }
     }
 
-    /// Runs without new input. What did not come whole is shown to rustls each time: it remembers places in it.
-    fn run_again(&mut self, out: &mut Sink, wish: Wish<'_>) -> Result<(), TlsError> {
+    /// Runs on what is carried alone; answers how much of it is used up. What did not come whole is shown to rustls each time:
+    /// it remembers places in it.
+    fn run_again(&mut self, plain: &mut Vec<u8>, out: &mut Sink, wish: Wish<'_>) -> Result<usize, TlsError> {
         let mut carried = std::mem::take(&mut self.carried);
-        let taken = self.run(&mut carried, &mut Vec::new(), out, wish)?;
+        let taken = self.run(&mut carried, plain, out, wish)?;
         carried.drain(..taken.min(carried.len()));
         self.carried = carried;
-        Ok(())
+        Ok(taken)
+    }
+
+    /// The same, where nothing can come of it but what goes out.
+    fn write(&mut self, out: &mut Sink, wish: Wish<'_>) -> Result<(), TlsError> {
+        self.run_again(&mut Vec::new(), out, wish).map(drop)
     }
 
     fn run(

@@ -357,6 +357,23 @@ fn a_record_that_was_changed_or_is_too_large_ends_the_connection() {
 }
 
 #[test]
+fn what_drips_is_not_copied_again_with_every_byte() {
+    let authority = Authority::new();
+    let mut pair = Pair::new(&authority.server(), &authority.client(), "localhost");
+    for byte in std::mem::take(&mut pair.client.sent) {
+        let carried = pair.server.session.carried();
+        let mut input = vec![0xee; carried];
+        input.push(byte);
+        pair.server.session.open(&mut input, &mut Vec::new(), &mut pair.server.seal).unwrap();
+        let is_copied = input[..carried].iter().any(|room| *room != 0xee);
+        assert!(carried < 2 || !is_copied, "{carried} bytes were copied for one");
+    }
+    pair.server.take_written();
+    assert_eq!(pair.settle(1), (Ok(()), Ok(())));
+    assert!(pair.client.session.is_ready() && pair.server.session.is_ready());
+}
+
+#[test]
 fn what_is_broken_behind_our_close_notify_is_a_failure_like_any_other() {
     let mut pair = Pair::ready(&Authority::new());
     pair.server.close();
