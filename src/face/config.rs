@@ -77,7 +77,8 @@ pub struct Timeouts {
     /// [`Timeouts::idle`] where that is shorter. `None` sends none. Default 30 s.
     pub ping: Option<Duration>,
     /// Without a byte from the peer until it is cut off: a pong may take as long as this is longer than
-    /// [`Timeouts::ping`]. `None` keeps silent peers forever. Default 60 s.
+    /// [`Timeouts::ping`]. A byte counts although what it belongs to is not whole yet: a message, or a record of TLS (R42).
+    /// `None` keeps silent peers forever. Default 60 s.
     pub idle: Option<Duration>,
     /// From our close frame to the peer's (R21). Default 5 s.
     pub close: Duration,

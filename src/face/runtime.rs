@@ -285,6 +285,14 @@ impl<H: Handler> Driver for Runtime<H> {
     }
 
     #[inline]
+    fn stirred(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
+        let heard = Moment::of(io.now());
+        if let Some(session) = io.session(id) {
+            (session.heard, session.probed) = (heard, false);
+        }
+    }
+
+    #[inline]
     fn landing<'s>(&mut self, session: &'s mut Self::Session) -> Option<&'s mut [u8]> {
         match &mut session.stage {
             Stage::Socket(protocol) => protocol.landing(&mut self.shared.space),
@@ -299,10 +307,7 @@ impl<H: Handler> Driver for Runtime<H> {
     }
 
     fn landed(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, count: usize) {
-        let heard = Moment::of(io.now());
-        if let Some(session) = io.session(id) {
-            (session.heard, session.probed) = (heard, false);
-        }
+        self.stirred(io, id);
         self.converse_landed(io, id, count);
     }
 

@@ -43,7 +43,7 @@ impl fmt::Debug for ListenerId {
 /// A connection meets them in this order, each on the loop's thread and none inside another:
 ///
 /// ```text
-/// open → opened → secured?, or connected → ( receive | landing → landed | deadline | drained | left )* → end_of_stream? → closed
+/// open → opened → secured?, or connected → ( receive | stirred | landing → landed | deadline | drained | left )* → end_of_stream? → closed
 /// ```
 pub trait Driver {
     /// What a driver keeps of one connection, stored in the loop's slab.
@@ -66,6 +66,9 @@ pub trait Driver {
     /// Answers how many were taken; what was left is offered again, before newer bytes, once the connection
     /// listens: in the next turn, or later where [`Io::pause`] or a full queue stops it.
     fn receive(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId, bytes: &mut [u8]) -> usize;
+
+    /// A part of a TLS record came, of which nothing can be received yet: the peer is there.
+    fn stirred(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
 
     /// Where the next bytes should be received to, if not into the loop's buffer.
     fn landing<'s>(&mut self, session: &'s mut Self::Session) -> Option<&'s mut [u8]>;

@@ -156,8 +156,12 @@ impl<D: Driver, S: System> EventLoop<D, S> {
 
     fn deliver(&mut self, key: Key, plain: &mut [u8]) {
         let Some(connection) = self.core.connections.get(key) else { return };
-        if plain.is_empty() || connection.phase != Phase::Open {
+        if connection.phase != Phase::Open {
             return;
+        }
+        if plain.is_empty() {
+            let io = &mut Io { core: &mut self.core, system: &mut self.system };
+            return self.driver.stirred(io, ConnId(key));
         }
         // The driver may have paused what it was just told of.
         let taken = if connection.listens() {
