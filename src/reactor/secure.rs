@@ -95,6 +95,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     pub(super) fn receive_secure(&mut self, key: Key) {
         let Some(connection) = self.core.connections.get_mut(key) else { return };
         let (socket, has_ended) = (connection.socket, connection.flags.has(Flags::ENDED));
+        let is_securing = connection.phase == Phase::Securing;
         let Some(tls) = connection.tls() else { return };
         let (carried, is_over) = (tls.carried(), tls.is_peer_closed());
         // The end that TLS told of comes before whatever else there may be, and after all that was left for later.
@@ -103,7 +104,11 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         }
         let place = self.opening.place(carried, self.core.settings.receive_budget);
         let (asked, answer) = (place.len(), self.system.receive(socket, place));
-        if matches!(answer, Ok(0)) && !has_ended {
+        let has_left = match &answer {
+            Ok(count) => *count == 0 && !has_ended,
+            Err(error) => is_securing && is_reset(error),
+        };
+        if has_left {
             return self.end(key);
         }
         if let Some(count) = self.received(key, asked, answer)
@@ -303,8 +308,24 @@ fn drain_sealed<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: 
                 core.dequeue(key, taken);
             }
         }
-        Err(error) => core.kill(key, Cause::Lost(error), Cut::Reset),
+        Err(error) => lose(core, key, error),
     }
+}
+
+/// A send failed. Whether a peer has left its handshake, and why, a receive tells.
+fn lose<P>(core: &mut Core<P>, key: Key, error: io::Error) {
+    let Some(connection) = core.connections.get_mut(key) else { return };
+    if connection.phase != Phase::Securing || !is_reset(&error) {
+        return core.kill(key, Cause::Lost(error), Cut::Reset);
+    }
+    connection.flags.clear(Flags::WRITABLE);
+    connection.flags.set(Flags::READABLE);
+    core.list(key);
+}
+
+/// Whether the peer has closed both directions.
+fn is_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 /// Says, once and when all else is sealed, that nothing follows.
@@ -327,7 +348,7 @@ fn talk<P, S: System + ?Sized, T>(
         match offer(core, system, key, seal) {
             Ok(()) if has_sealed(core, key) => core.watch_queue(key),
             Ok(()) => {}
-            Err(error) => core.kill(key, Cause::Lost(error), Cut::Reset),
+            Err(error) => lose(core, key, error),
         }
         outcome
     })

@@ -194,6 +194,13 @@ fn stranger(
     })
 }
 
+/// What a client says first.
+fn greeting(authority: &Authority) -> Vec<u8> {
+    let mut seal = gnezdo::tls::Seal::default();
+    authority.client().session("localhost", None).unwrap().start(&mut seal).unwrap();
+    seal.written().to_vec()
+}
+
 fn rustls_provider() -> rustls::crypto::CryptoProvider {
     #[cfg(feature = "tls-aws-lc")]
     use rustls::crypto::aws_lc_rs as chosen;
@@ -291,6 +298,32 @@ fn plain_http_to_a_port_with_tls_is_named() {
     assert!(both.both().served.is_empty() && both.both().served_ended.is_empty());
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(peer.read(&mut [0; 9]).unwrap(), 0);
+}
+
+#[test]
+fn a_client_that_leaves_its_handshake_by_a_reset_is_named_as_one_that_ends_it() {
+    let authority = Authority::new();
+    let mut both = Loop::new(&raw(&authority.server()));
+    let hello = greeting(&authority);
+    for sent in [&hello[..20], &hello] {
+        let mut peer = TcpStream::connect(both.addr).unwrap();
+        peer.write_all(sent).unwrap();
+        if sent.len() == hello.len() {
+            // Its answer comes, and is not read.
+            peer.set_nonblocking(true).unwrap();
+            both.until("the answer", |_| peer.peek(&mut [0]).is_ok());
+        }
+        socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        let before = both.both().refused.len();
+        both.until("the refusal", |both| both.refused.len() > before);
+    }
+    // One that is gone before it is answered: the answer meets the reset.
+    let mut peer = TcpStream::connect(both.addr).unwrap();
+    peer.write_all(&hello).unwrap();
+    drop(peer);
+    both.until("the last refusal", |both| both.refused.len() == 3);
+    assert_eq!(both.both().refused, vec![TlsError::Interrupted; 3]);
 }
 
 #[test]
@@ -495,11 +528,7 @@ fn handshakes_take_their_turns_and_those_that_stand_go_on() {
     let mut both = Loop::new(&raw(&authority.server()));
     let id = both.call("tls", authority.client());
     both.until("open", |both| both.opened.len() == 1);
-    let hello = {
-        let mut seal = gnezdo::tls::Seal::default();
-        authority.client().session("localhost", None).unwrap().start(&mut seal).unwrap();
-        seal.written().to_vec()
-    };
+    let hello = greeting(&authority);
     let mut flood: Vec<_> = (0..GREETINGS).map(|_| TcpStream::connect(both.addr).unwrap()).collect();
     for peer in &mut flood {
         peer.write_all(&hello).unwrap();
