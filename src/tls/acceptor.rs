@@ -91,9 +91,15 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// With a configuration of rustls, for what [`TlsServer`] does not offer.
-    #[must_use]
-    pub fn with_rustls(config: Arc<ServerConfig>) -> Self {
-        Self { config }
+    ///
+    /// # Errors
+    ///
+    /// If it allows early data, which nobody here would read: the handshakes of clients that send some would stand still.
+    pub fn with_rustls(config: Arc<ServerConfig>) -> Result<Self, TlsConfigError> {
+        if config.max_early_data_size > 0 {
+            return Err(TlsConfigError::EarlyData(config.max_early_data_size));
+        }
+        Ok(Self { config })
     }
 
     /// The session of a client that was just accepted.

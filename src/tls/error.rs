@@ -124,6 +124,9 @@ pub enum TlsConfigError {
     /// The certificates given cannot be used.
     #[error("these certificates cannot be used: {0}")]
     Unusable(#[from] Rustls),
+    /// A server's configuration allows early data.
+    #[error("early data is not supported, but max_early_data_size is {0}: leave it at 0")]
+    EarlyData(u32),
     /// The name is neither a host name nor an IP address.
     #[error("{0:?} is no name that a certificate could have: give a host name or an IP address")]
     Name(String),

@@ -109,7 +109,7 @@ impl Flow<'_> {
                 self.write(traffic, wish)?;
                 return Ok(Step::Over);
             }
-            // Early data is never offered, so none is ever read.
+            // Early data is never offered, nor may a configuration of rustls offer any: none is ever read.
             _ => return Ok(Step::Over),
         }
         Ok(Step::On { discard })

@@ -1,5 +1,6 @@
 //! Two sessions wired together without a network: every cut, every certificate, and what else a peer may do.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
@@ -460,6 +461,18 @@ fn a_certificate_needs_its_own_key() {
     assert!(missing.contains("/nowhere/chain.pem"), "{missing}");
     assert!(matches!(TlsServer::new(Vec::new()), Err(TlsConfigError::NoIdentity)));
     assert!(matches!(TlsClient::with_roots(b"junk"), Err(TlsConfigError::NoCertificate)));
+}
+
+#[test]
+fn a_configuration_that_allows_early_data_is_refused() {
+    let resolver = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
+    let builder = rustls::ServerConfig::builder_with_provider(provider::provider());
+    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let mut config = builder.with_cert_resolver(resolver);
+    assert!(Acceptor::with_rustls(Arc::new(config.clone())).is_ok());
+    config.max_early_data_size = 1;
+    let refused = Acceptor::with_rustls(Arc::new(config));
+    assert!(matches!(refused, Err(TlsConfigError::EarlyData(1))), "{refused:?}");
 }
 
 #[test]
