@@ -29,6 +29,7 @@ pub(crate) fn plan(tape: &mut Tape) -> Plan {
         Ending::AbortAll,
         Ending::Shutdown(Duration::from_millis(700)),
     ][tape.choose(4)];
+    plan.config.settings.busy_poll = one(tape, AWAKE);
     plan.with(|_| {})
 }
 
@@ -160,6 +161,10 @@ fn act(tape: &mut Tape) -> Act {
 /// All that may be done for those that do not keep up.
 pub(crate) const OVERFLOWS: &[Overflow] =
     &[Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest, Overflow::Coalesce, Overflow::Close];
+
+/// How long the loop stays awake.
+const AWAKE: &[Duration] =
+    &[Duration::ZERO, Duration::ZERO, Duration::from_millis(1), Duration::from_millis(300), Duration::MAX];
 
 /// A good client, or one that is good only for a while.
 fn client_script(tape: &mut Tape) -> Vec<Step> {

@@ -159,7 +159,7 @@ impl Theatre {
             turns: 0,
             acts: 0,
             idle_turns: 0,
-            wakes: Wakes::default(),
+            wakes: Wakes { stays_awake: !plan.config.settings.busy_poll.is_zero(), ..Wakes::default() },
             seen: None,
             broken: false,
             is_gentle: fault.is_none() && faults.only_gentle,
@@ -237,7 +237,7 @@ impl Theatre {
             self.seen = progress;
         }
         let in_vain = self.progress() == seen && self.now() < before.saturating_add(wait);
-        self.wakes.count(next, self.now(), in_vain);
+        self.wakes.count(next, before, self.now(), in_vain);
         assert!(self.idle_turns < MOST_IDLE_TURNS, "the loop spins");
         self.check_accounts();
         assert!(self.turns < MOST_TURNS, "the world does not come to rest");
@@ -562,16 +562,22 @@ struct Wakes {
     busy: u64,
     /// For nothing that can be seen.
     early: u64,
+    /// The loop is to look once more, without sleeping, whenever time has passed.
+    stays_awake: bool,
+    /// Time has passed since it last did.
+    has_slept: bool,
 }
 
 impl Wakes {
     /// A turn has ended before which the loop wanted to be called at `next`.
-    fn count(&mut self, next: Option<Time>, now: Time, in_vain: bool) {
+    fn count(&mut self, next: Option<Time>, before: Time, now: Time, in_vain: bool) {
         match next {
             Some(Time::ZERO) => self.busy += u64::from(in_vain),
             Some(next) if next <= now => self.due += 1,
+            _ if in_vain && self.stays_awake && std::mem::take(&mut self.has_slept) => {}
             _ => self.early += u64::from(in_vain),
         }
+        self.has_slept |= now > before;
     }
 
     /// The loop never turns for nothing: each turn has an event, a deadline or a fault to show for itself, and deadlines
