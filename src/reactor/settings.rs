@@ -26,8 +26,9 @@ pub struct Settings {
     /// Most bytes that wait for a connection in user space; a send beyond it is refused (R36). Where a shared message is
     /// to wait as well, each of those counts 64 bytes more. Default 2 MiB.
     pub max_queue: usize,
-    /// Most bytes that the kernel has refused of all connections together, with 64 more for each shared message. Beyond it the connection of which most
-    /// wait is cut, and the next one, until the rest fits (R36): who takes least pays for all. Default 1 GiB.
+    /// Most bytes that the kernel has refused of all connections together, with 64 more for each shared message. Beyond it
+    /// the connection of which most wait is cut, and the next one, until the rest fits (R36): who takes least pays for all.
+    /// Default 1 GiB.
     pub max_queued: usize,
     /// Above so many bytes refused by the kernel, nothing more is read from a connection: what a peer asks for must not
     /// pile up. Shared messages do not count, since others go on with them whatever this peer does: for those there is
