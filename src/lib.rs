@@ -5,6 +5,8 @@ pub mod buf;
 #[cfg(feature = "net")]
 mod face;
 pub mod http;
+#[cfg(feature = "net")]
+mod journal;
 mod mutants;
 #[cfg(feature = "net")]
 pub mod net;
@@ -13,6 +15,8 @@ pub mod reactor;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod slab;
+#[cfg(feature = "net")]
+pub mod stats;
 #[cfg(feature = "net")]
 mod sync;
 pub mod time;
@@ -27,12 +31,12 @@ pub mod ws;
 pub use face::{
     Accept, Answer, CloseError, Closed, Config, ConfigError, Connect, ConnectError, Context, DecideError,
     Error, Handler, Listen, Listening, PostError, Published, Reactor, Reason, Remote, Request, Result, Serve,
-    ShutdownReport, Side, Target, TargetError, Timeout, Timeouts, WebSocketConfig,
+    ShutdownReport, Side, Stats, Target, TargetError, Timeout, Timeouts, WebSocketConfig,
 };
 #[cfg(feature = "net")]
 pub use net::{Addr, ListenOptions, Peer};
 #[cfg(feature = "net")]
-pub use reactor::{ConnId, Delivery, ListenerId, Overflow, SendError, Sent, Settings, Shed};
+pub use reactor::{ConnId, Delivery, ListenerId, Overflow, SendError, Sent, Settings, Shed, SlowTurn};
 #[cfg(feature = "net")]
 pub use tls::{TlsClient, TlsError, TlsServer};
 #[cfg(feature = "net")]

@@ -35,6 +35,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "sync", may_use: &[], never: IMPURE },
     Layer { name: "time", may_use: &["slab"], never: IMPURE },
     Layer { name: "topics", may_use: &[], never: IMPURE },
+    Layer { name: "stats", may_use: &[], never: IMPURE },
+    Layer { name: "journal", may_use: &["time"], never: IMPURE },
     Layer { name: "http", may_use: &["buf"], never: IMPURE },
     Layer { name: "ws", may_use: &["mutants", "buf", "http"], never: IMPURE },
     Layer { name: "tls", may_use: &[], never: IMPURE },
@@ -47,12 +49,15 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "reactor",
-        may_use: &["mutants", "buf", "slab", "sync", "time", "tls", "net"],
+        may_use: &["mutants", "buf", "slab", "sync", "time", "stats", "journal", "tls", "net"],
         never: &["mio::", "socket2::", "rustix::", "libc::", "rustls", "WebSocket", "println!"],
     },
     Layer {
         name: "face",
-        may_use: &["mutants", "buf", "slab", "sync", "time", "topics", "http", "ws", "tls", "net", "reactor"],
+        may_use: &[
+            "mutants", "buf", "slab", "sync", "time", "topics", "stats", "journal", "http", "ws", "tls",
+            "net", "reactor",
+        ],
         never: &["mio::", "socket2::", "rustix::", "libc::", "rustls", "println!"],
     },
 ];

@@ -15,6 +15,7 @@ use crate::http::Response;
 use crate::mutants::mutant;
 use crate::net::{Addr, Peer};
 use crate::reactor::{Bound, ConnId, Io, ListenerId, SendError, Sent};
+use crate::stats::add_one;
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
 use crate::ws::{CloseCode, Compress, Control, HandshakeError, Message, NotSent, Role};
@@ -131,7 +132,9 @@ impl<H: Handler> Context<'_, H> {
             Stage::Socket(protocol) if !protocol.is_plain() => self.send_encoded(id, message, compress),
             Stage::Socket(protocol) => {
                 let head = protocol.head(message.kind(), message.len()).map_err(|_| SendError::Closing)?;
-                self.io.send(id, head.as_bytes(), message.as_bytes(), Bound::Kept)
+                let sent = self.io.send(id, head.as_bytes(), message.as_bytes(), Bound::Kept)?;
+                self.shared.tally.sent.count(message.kind());
+                Ok(sent)
             }
             Stage::Raw => self.io.send(id, &[], message.as_bytes(), Bound::Kept),
             Stage::Securing
@@ -161,7 +164,9 @@ impl<H: Handler> Context<'_, H> {
         self.shared.choose_compression(session.service);
         let space = &mut self.shared.space;
         let frame = protocol.encode(message, compress, space).map_err(not_sent)?;
-        self.io.send(id, frame.head.as_bytes(), frame.payload, Bound::Exempt)
+        let sent = self.io.send(id, frame.head.as_bytes(), frame.payload, Bound::Exempt)?;
+        self.shared.tally.sent.count(message.kind());
+        Ok(sent)
     }
 
     /// Sends a ping; the answer is [`Handler::on_pong`].
@@ -190,6 +195,9 @@ impl<H: Handler> Context<'_, H> {
         let outcome = outcome.and_then(|()| self.io.send(id, &frame, &[], Bound::Kept));
         frame.clear();
         self.shared.scratch = frame;
+        if outcome.is_ok() {
+            add_one(&mut self.shared.tally.sent.pings);
+        }
         outcome
     }
 

@@ -6,6 +6,7 @@ use crate::face::runtime::Runtime;
 use crate::face::session::{Session, Stage, milliseconds};
 use crate::mutants::mutant;
 use crate::reactor::{Bound, ConnId, Io};
+use crate::stats::add_one;
 use crate::ws::{Control, Event, Payload};
 
 impl<H: Handler> Runtime<H> {
@@ -13,25 +14,40 @@ impl<H: Handler> Runtime<H> {
     /// share of the turn: the shorter messages are, the more of them a receive brings (R24).
     #[inline]
     pub(super) fn converse(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, input: &mut &mut [u8]) {
+        let count = self.take_messages(io, id, input);
+        io.count_messages(count as u64);
+    }
+
+    /// The same; answers how many there were.
+    #[inline]
+    fn take_messages(
+        &mut self,
+        io: &mut Io<'_, Session<H::Conn>>,
+        id: ConnId,
+        input: &mut &mut [u8],
+    ) -> usize {
         let now = milliseconds(io.now());
         self.shared.space.renew_inflate_budget();
         self.shared.provide_keys(io);
-        for _ in 0..self.message_budget {
-            let Some(session) = io.session(id) else { return };
-            let Stage::Socket(protocol) = &mut session.stage else { return };
+        for taken in 0..self.message_budget {
+            let Some(session) = io.session(id) else { return taken };
+            let Stage::Socket(protocol) = &mut session.stage else { return taken };
             let limits = &self.shared.services.of(session.service).limits;
             if let Some(message) = protocol.lend(input, limits) {
+                self.shared.tally.received.count(message.kind());
                 let (handler, mut cx) = self.context(io);
                 handler.on_message(&mut cx, id, message);
             } else if let Some(event) = protocol.receive(input, &mut self.shared.space, limits, now) {
                 self.meet(io, id, event);
             } else {
-                return self.bound_held(io);
+                self.bound_held(io);
+                return taken;
             }
             if input.is_empty() || !io.listens(id) {
-                return;
+                return taken.saturating_add(1);
             }
         }
+        self.message_budget
     }
 
     /// What was received straight into the message's own buffer.
@@ -41,6 +57,7 @@ impl<H: Handler> Runtime<H> {
         let Stage::Socket(protocol) = &mut session.stage else { return };
         let limits = &self.shared.services.of(session.service).limits;
         if let Some(event) = protocol.landed(count, &mut self.shared.space, limits, now) {
+            io.count_messages(1);
             self.meet(io, id, event);
         }
         self.bound_held(io);
@@ -61,8 +78,10 @@ impl<H: Handler> Runtime<H> {
     }
 
     fn message(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, payload: Payload<'_>) {
+        let message = payload.message();
+        self.shared.tally.received.count(message.kind());
         let (handler, mut cx) = self.context(io);
-        handler.on_message(&mut cx, id, payload.message());
+        handler.on_message(&mut cx, id, message);
         self.shared.space.recycle(payload);
     }
 
@@ -71,8 +90,12 @@ impl<H: Handler> Runtime<H> {
         self.send_replies(io, id);
         match event {
             Event::Message(_) => {}
-            Event::Ping(payload) => self.answer_ping(io, id, payload),
+            Event::Ping(payload) => {
+                add_one(&mut self.shared.tally.received.pings);
+                self.answer_ping(io, id, payload);
+            }
             Event::Pong(payload) => {
+                add_one(&mut self.shared.tally.received.pongs);
                 let (handler, mut cx) = self.context(io);
                 handler.on_pong(&mut cx, id, payload.as_bytes());
             }
@@ -124,8 +147,10 @@ impl<H: Handler> Runtime<H> {
         let Stage::Socket(protocol) = &session.stage else { return };
         let frame = &mut self.shared.scratch;
         frame.clear();
-        if protocol.pong(ping, &mut self.shared.space, frame).is_ok() {
-            let _ = io.send(id, frame, &[], Bound::Exempt);
+        if protocol.pong(ping, &mut self.shared.space, frame).is_ok()
+            && io.send(id, frame, &[], Bound::Exempt).is_ok()
+        {
+            add_one(&mut self.shared.tally.sent.pongs);
         }
         frame.clear();
     }

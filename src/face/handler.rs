@@ -5,7 +5,7 @@ use std::io;
 use crate::face::{Accept, Answer, Closed, Context, Request};
 use crate::http::{Response, Status};
 use crate::net::Addr;
-use crate::reactor::ConnId;
+use crate::reactor::{ConnId, SlowTurn};
 use crate::tls::TlsError;
 use crate::ws::{Agreed, Message};
 
@@ -68,6 +68,10 @@ pub trait Handler: Sized {
     /// was held and ended undecided, and for each [`Context::connect`] that gave an id and failed. [`Context::get`]
     /// still finds its data.
     fn on_close(&mut self, _cx: &mut Context<'_, Self>, _id: ConnId, _closed: &Closed) {}
+
+    /// A turn of the loop took longer than [`Settings::slow_turn`](crate::Settings::slow_turn): meanwhile nobody else was
+    /// served. For logs; called when the turn is over.
+    fn on_slow_turn(&mut self, _cx: &mut Context<'_, Self>, _turn: &SlowTurn) {}
 
     /// A listener failed and was closed; its connections and the other listeners go on.
     fn on_listener_error(&mut self, _cx: &mut Context<'_, Self>, _addr: &Addr, _error: &io::Error) {}

@@ -18,6 +18,7 @@ mod runtime;
 mod services;
 mod session;
 mod shutdown;
+mod stats;
 mod target;
 mod watch;
 
@@ -32,4 +33,5 @@ pub use publish::Published;
 pub use reactor::{Listening, Reactor};
 pub use remote::{PostError, Remote};
 pub use shutdown::ShutdownReport;
+pub use stats::Stats;
 pub use target::{Target, TargetError};

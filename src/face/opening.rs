@@ -1,5 +1,7 @@
 //! L4, from the first byte to the 101: puts the head together, shows the request to the handler, does what it says.
 
+use std::fmt;
+
 use crate::buf::NoMemory;
 use crate::face::closed::Reason;
 use crate::face::context::DecideError;
@@ -8,9 +10,11 @@ use crate::face::runtime::Runtime;
 use crate::face::session::{Held, Met, PartialHead, ServiceIndex, Session, Stage};
 use crate::face::{Accept, Answer, Context, Handler, Request};
 use crate::http::{self, BodyMode, Connection, HeadScanner, HeaderStorage, Response, Scan, Status};
+use crate::journal::Kind;
 use crate::mutants::mutant;
 use crate::net::Peer;
 use crate::reactor::{Bound, ConnId, Io};
+use crate::stats::add_one;
 use crate::ws::{Protocol, Upgrade, encode_accept, examine};
 
 impl<H: Handler> Runtime<H> {
@@ -33,16 +37,16 @@ impl<H: Handler> Runtime<H> {
                     let mut head = Box::new(PartialHead { bytes: Vec::new(), scanner });
                     match head.append(bytes) {
                         Ok(()) => *partial = Some(head),
-                        Err(NoMemory) => self.refuse(io, id, &overloaded(), BodyMode::Send),
+                        Err(NoMemory) => self.refuse(io, id, &NoMemory, &overloaded(), BodyMode::Send),
                     }
                 }
-                Err(error) => self.refuse(io, id, &error.response(), BodyMode::Send),
+                Err(error) => self.refuse(io, id, &error, &error.response(), BodyMode::Send),
             }
             return;
         };
         let before = head.bytes.len();
         if head.append(bytes).is_err() {
-            return self.refuse(io, id, &overloaded(), BodyMode::Send);
+            return self.refuse(io, id, &NoMemory, &overloaded(), BodyMode::Send);
         }
         match head.scanner.scan(&head.bytes, &limits) {
             Ok(Scan::Complete { head_len }) => {
@@ -50,7 +54,7 @@ impl<H: Handler> Runtime<H> {
                 self.request(io, id, head.bytes.get(..head_len).unwrap_or_default());
             }
             Ok(Scan::Partial) => *partial = Some(head),
-            Err(error) => self.refuse(io, id, &error.response(), BodyMode::Send),
+            Err(error) => self.refuse(io, id, &error, &error.response(), BodyMode::Send),
         }
     }
 
@@ -66,7 +70,7 @@ impl<H: Handler> Runtime<H> {
         };
         let head = match http::Request::parse(head, &mut storage, &service.head) {
             Ok(head) => head,
-            Err(error) => return self.refuse(io, id, &error.response(), BodyMode::Send),
+            Err(error) => return self.refuse(io, id, &error, &error.response(), BodyMode::Send),
         };
         let upgrade = match examine(&head) {
             Ok(None) => Ok(None),
@@ -77,7 +81,7 @@ impl<H: Handler> Runtime<H> {
         };
         let upgrade = match upgrade {
             Ok(upgrade) => upgrade,
-            Err(refusal) => return self.refuse(io, id, &refusal.response(), head.body_mode()),
+            Err(refusal) => return self.refuse(io, id, &refusal, &refusal.response(), head.body_mode()),
         };
         self.ask(io, id, &head, &peer, upgrade);
     }
@@ -127,7 +131,16 @@ impl<H: Handler> Runtime<H> {
     }
 
     /// Answers a request that never reached the handler, and closes.
-    fn refuse(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, response: &Response, body: BodyMode) {
+    fn refuse(
+        &mut self,
+        io: &mut Io<'_, Session<H::Conn>>,
+        id: ConnId,
+        why: &dyn fmt::Display,
+        response: &Response,
+        body: BodyMode,
+    ) {
+        add_one(&mut self.shared.tally.requests.refused);
+        io.note(Kind::Refused, format_args!("the request of {id:?} was refused: {why}"));
         self.context(io).1.respond_and_end(id, response, body);
     }
 }
@@ -140,6 +153,7 @@ fn overloaded() -> Response {
 impl<H: Handler> Context<'_, H> {
     pub(super) fn decide_respond(&mut self, id: ConnId, response: &Response) -> Result<(), DecideError> {
         let (_, held) = self.held(id)?;
+        add_one(&mut self.shared.tally.requests.answered);
         self.respond_and_end(id, response, held.body);
         Ok(())
     }
@@ -147,6 +161,7 @@ impl<H: Handler> Context<'_, H> {
     pub(super) fn decide_accept(&mut self, id: ConnId, accept: &Accept) -> Result<(), DecideError> {
         let (service, held) = self.held(id)?;
         let Some(upgrade) = &held.upgrade else {
+            add_one(&mut self.shared.tally.requests.refused);
             self.respond_and_end(id, &upgrade_required(), held.body);
             return Err(DecideError::NotWebSocket);
         };
@@ -162,10 +177,12 @@ impl<H: Handler> Context<'_, H> {
         out.clear();
         self.shared.scratch = out;
         if let Err(error) = outcome {
+            add_one(&mut self.shared.tally.requests.refused);
             let response = Response::new(Status::INTERNAL_SERVER_ERROR);
             self.respond_and_end(id, &response, held.body);
             return Err(error.into());
         }
+        add_one(&mut self.shared.tally.requests.accepted);
         self.become_socket(id, Protocol::server(deflate));
         Ok(())
     }

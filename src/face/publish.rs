@@ -83,7 +83,7 @@ impl<H: Handler> Context<'_, H> {
             Stage::Ended(_) if session.met == Met::Closed => Err(SendError::Gone),
             Stage::Socket(protocol) if !protocol.is_plain() => self.send_agreed(id, message),
             Stage::Socket(protocol) if protocol.state() == State::Open => {
-                self.io.share(id, message.plain(), message.key())
+                self.share(id, message.plain(), message)
             }
             Stage::Raw => {
                 let (bytes, key) = (Arc::clone(message.bytes()), message.key());
@@ -106,7 +106,16 @@ impl<H: Handler> Context<'_, H> {
         let Stage::Socket(protocol) = &mut session.stage else { return Err(SendError::Closing) };
         self.shared.choose_compression(session.service);
         let bytes = protocol.share(message, &mut self.shared.space).map_err(not_sent)?;
-        self.io.share(id, &bytes, message.key())
+        self.share(id, &bytes, message)
+    }
+
+    /// Sends what a message is on the wire, and counts it where it was taken.
+    fn share(&mut self, id: ConnId, bytes: &Arc<[u8]>, message: &Prepared) -> Result<Delivery, SendError> {
+        let delivery = self.io.share(id, bytes, message.key())?;
+        if delivery != Delivery::Closed {
+            self.shared.tally.sent.count(message.message().kind());
+        }
+        Ok(delivery)
     }
 
     /// Adds an open connection to those that [`Context::publish`] to this topic reaches, behind all others; does nothing

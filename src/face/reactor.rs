@@ -33,7 +33,7 @@ use crate::time::Time;
 /// }
 /// ```
 pub struct Reactor<H: Handler, S: System = OsSystem> {
-    inner: EventLoop<Runtime<H>, S>,
+    pub(super) inner: EventLoop<Runtime<H>, S>,
     wish: Arc<Wish>,
 }
 

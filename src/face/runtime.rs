@@ -10,11 +10,14 @@ use crate::face::remote::{Ending, Posts, Wish};
 use crate::face::services::{Service, Services};
 use crate::face::session::{Met, Moment, Outcome, ServiceIndex, Session, Stage};
 use crate::face::shutdown::Shutdown;
+use crate::face::stats::Tally;
 use crate::face::{Closed, Config, Context, Handler, Timeout, shutdown};
 use crate::http::HttpError;
+use crate::journal::Kind;
 use crate::mutants::mutant;
 use crate::net::{Addr, Peer};
-use crate::reactor::{Cause, ConnId, Drain, Driver, End, Io, ListenerId};
+use crate::reactor::{ConnId, Drain, Driver, End, Io, ListenerId, SlowTurn};
+use crate::stats::add_one;
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
 use crate::tls::TlsClient;
@@ -48,6 +51,7 @@ pub(super) struct Shared {
     /// Accepted by [`Context::accept`], to be told when the turn ends.
     pub(super) accepted: Vec<ConnId>,
     pub(super) shutdown: Option<Shutdown>,
+    pub(super) tally: Tally,
     pub(super) wish: Arc<Wish>,
     pub(super) masks: Masks,
     /// How clients of this loop speak TLS where nothing else is said, once that was needed.
@@ -87,6 +91,7 @@ impl Shared {
             max_opening: config.max_opening(),
             accepted: Vec::new(),
             shutdown: None,
+            tally: Tally::default(),
             wish,
             masks: Masks::NotNeeded,
             platform: None,
@@ -213,6 +218,11 @@ impl<H: Handler> Runtime<H> {
         while self.shared.opening > self.shared.max_opening {
             let Some(oldest) = self.shared.openings.pop_front() else { return };
             if io.session(oldest).is_some_and(|session| session.is_opening()) {
+                add_one(&mut self.shared.tally.requests.crowded_out);
+                io.note(
+                    Kind::Refused,
+                    format_args!("{oldest:?} is the oldest of too many that are not open"),
+                );
                 self.cut(io, oldest, Timeout::Opening);
             }
         }
@@ -386,6 +396,11 @@ impl<H: Handler> Driver for Runtime<H> {
         }
     }
 
+    fn slow_turn(&mut self, io: &mut Io<'_, Self::Session>, turn: &SlowTurn) {
+        let (handler, mut cx) = self.context(io);
+        handler.on_slow_turn(&mut cx, turn);
+    }
+
     fn listener_failed(
         &mut self,
         io: &mut Io<'_, Self::Session>,
@@ -411,16 +426,19 @@ impl<H: Handler> Driver for Runtime<H> {
                 outcome
             }
         };
+        let closed = Closed::new(end, outcome);
+        self.shared.tally.ends.count(&closed);
+        io.note(Kind::End, format_args!("{id:?} is over: {closed}"));
         if matches!(met, Met::Held | Met::Open) {
-            let closed = Closed::new(end, outcome);
             if let Some(shutdown) = &mut self.shared.shutdown {
                 shutdown.count(&closed);
             }
             let (handler, mut cx) = self.context(io);
             handler.on_close(&mut cx, id, &closed);
-        } else if let Cause::Tls(error) = end.cause {
+        } else if let Reason::Tls(error) = &closed.reason {
+            io.note(Kind::Tls, format_args!("{id:?} never opened: {error}"));
             let (handler, mut cx) = self.context(io);
-            handler.on_tls_error(&mut cx, id, &error);
+            handler.on_tls_error(&mut cx, id, error);
         }
         if let Some(session) = io.session(id) {
             session.met = if mutant("tell the end twice") { met } else { Met::Closed };

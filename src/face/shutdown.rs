@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::face::session::{Met, Session, Stage};
 use crate::face::{Closed, Context, Handler, Reason};
+use crate::journal::Kind;
 use crate::reactor::ConnId;
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
@@ -72,6 +73,8 @@ impl Shutdown {
 
 /// Starts it; a second start changes the grace to what is asked then.
 pub(super) fn begin<H: Handler>(cx: &mut Context<'_, H>, grace: Duration) {
+    let left = cx.io.connections();
+    cx.io.note(Kind::Shutdown, format_args!("shutdown: {left} connections have {grace:?} to end"));
     let listeners: Vec<_> = cx.io.listeners().map(|(id, _)| id).collect();
     for id in listeners {
         cx.close_listener(id);
@@ -107,6 +110,8 @@ fn dismiss<H: Handler>(cx: &mut Context<'_, H>, id: ConnId) {
 
 /// The grace is over: cuts whatever is left.
 pub(super) fn end<H: Handler>(cx: &mut Context<'_, H>) {
+    let left = cx.io.connections();
+    cx.io.note(Kind::Shutdown, format_args!("shutdown: the grace is over, {left} connections are cut off"));
     for index in 0..cx.io.connections_end() {
         if let Some(id) = cx.io.connection_at(index) {
             cx.abort(id);

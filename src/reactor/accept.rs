@@ -1,10 +1,14 @@
 //! L3, the way in: accepts up to a budget, and waits without spinning or stalling where it can't (R26, R30, R48).
 
+use std::fmt;
+
+use crate::journal::Kind;
 use crate::mutants::mutant;
-use crate::net::{AcceptError, Peer, SocketId, System};
+use crate::net::{AcceptError, CloseHow, Peer, SocketId, System};
 use crate::reactor::connection::Connection;
 use crate::reactor::core::{Alarm, Core, tick_after};
 use crate::reactor::{ConnId, Driver, Io, ListenerId};
+use crate::stats::add_one;
 use crate::tls::Acceptor;
 
 /// Accepts from one listener until nobody waits or the budget is spent.
@@ -24,7 +28,8 @@ pub(super) fn accept<D: Driver, S: System>(
         // Looked up each time: the driver may have closed it meanwhile, and opened another one.
         let Some(socket) = core.listeners.get(id.0).map(|listener| listener.socket) else { return };
         if core.connections.len() >= core.settings.max_connections {
-            return wait(core, id);
+            add_one(&mut core.stats.refusals.no_room);
+            return wait(core, id, "there are as many connections as there may be");
         }
         match system.accept(socket) {
             Ok((stream, peer)) => {
@@ -34,16 +39,23 @@ pub(super) fn accept<D: Driver, S: System>(
                 enter(driver, core, system, id, stream, &peer);
             }
             Err(AcceptError::Retry) if mutant("stop at an aborted connection") => return,
-            Err(AcceptError::Retry) => *budget = budget.saturating_sub(1),
+            Err(AcceptError::Retry) => {
+                *budget = budget.saturating_sub(1);
+                add_one(&mut core.stats.refusals.broken);
+            }
             Err(AcceptError::WouldBlock) => return,
             Err(AcceptError::Broken(error)) => {
                 let io = &mut Io { core, system };
                 let Some(addr) = io.listener_addr(id).cloned() else { return };
+                io.note(Kind::ListenerFailed, format_args!("the listener on {addr} failed: {error}"));
                 io.close_listener(id);
                 return driver.listener_failed(io, id, &addr, error);
             }
             Err(AcceptError::Exhausted) if mutant("wait without a timer") => return,
-            Err(AcceptError::Exhausted) => return wait(core, id),
+            Err(AcceptError::Exhausted) => {
+                add_one(&mut core.stats.refusals.no_descriptors);
+                return wait(core, id, "descriptors or memory have run out");
+            }
         }
     }
     if !mutant("forget the listener after its budget") {
@@ -61,8 +73,9 @@ fn enter<D: Driver, S: System>(
     peer: &Peer,
 ) {
     let tls = core.listeners.get(listener.0).and_then(|listener| listener.tls.as_ref());
-    let Ok(tls) = tls.map(Acceptor::session).transpose() else {
-        return system.close(socket, crate::net::CloseHow::Abort);
+    let tls = match tls.map(Acceptor::session).transpose() {
+        Ok(tls) => tls,
+        Err(error) => return turn_away(core, system, socket, &error),
     };
     let session = driver.open(listener, peer);
     let mut connection = Connection::new(session, socket);
@@ -70,22 +83,35 @@ fn enter<D: Driver, S: System>(
         connection.secure(tls);
     }
     let Ok(key) = core.connections.insert(connection) else {
-        return system.close(socket, crate::net::CloseHow::Abort);
+        return turn_away(core, system, socket, &"there is no place for it");
     };
-    if system.register(socket, Connection::<D::Session>::token(key)).is_err() {
+    if let Err(error) = system.register(socket, Connection::<D::Session>::token(key)) {
         core.connections.remove(key);
-        return system.close(socket, crate::net::CloseHow::Abort);
+        return turn_away(core, system, socket, &error);
     }
-    driver.opened(&mut Io { core, system }, ConnId(key));
+    add_one(&mut core.flow.accepted);
+    let (id, io) = (ConnId(key), &mut Io { core, system });
+    io.note(Kind::Arrival, format_args!("{id:?} came from {peer}"));
+    driver.opened(io, id);
+}
+
+/// Closes what was accepted and cannot be taken in.
+#[cold]
+fn turn_away<P, S: System>(core: &mut Core<P>, system: &mut S, socket: SocketId, why: &dyn fmt::Display) {
+    add_one(&mut core.stats.refusals.turned_away);
+    core.journal.note(core.now, Kind::TurnedAway, format_args!("a connection was not let in: {why}"));
+    system.close(socket, CloseHow::Abort);
 }
 
 /// Leaves the waiting clients in the kernel's backlog until there is room again.
 #[cold]
-fn wait<P>(core: &mut Core<P>, id: ListenerId) {
+fn wait<P>(core: &mut Core<P>, id: ListenerId, why: &str) {
     let at = core.now.saturating_add(core.settings.accept_retry);
     let retry = core.wheel.set(tick_after(at), Alarm::Accept(id));
     if let Some(listener) = core.listeners.get_mut(id.0) {
         listener.retry = retry;
+        let addr = &listener.addr;
+        core.journal.note(core.now, Kind::Waiting, format_args!("the listener on {addr} waits: {why}"));
     }
 }
 

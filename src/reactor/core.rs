@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 
 use crate::buf::{BufferPool, NoMemory};
+use crate::journal::Journal;
 use crate::mutants::mutant;
 use crate::net::{Addr, SocketId};
 use crate::reactor::connection::{Connection, Flags, Phase};
@@ -11,8 +12,10 @@ use crate::reactor::driver::{Cause, End};
 use crate::reactor::output::{Output, Part, Staged};
 use crate::reactor::queue::Queue;
 use crate::reactor::share::{Account, Shed};
+use crate::reactor::stats::{Flow, LoopStats};
 use crate::reactor::{ListenerId, Settings};
 use crate::slab::{Key, Slab};
+use crate::stats::{Turns, add_one};
 use crate::time::Time;
 use crate::time::wheel::{Tick, TimerKey, Wheel};
 use crate::tls::{Acceptor, Seal};
@@ -58,6 +61,11 @@ pub(super) struct Core<P> {
     pub(super) course: Course,
     /// The driver was woken and has not done all that it was woken for.
     pub(super) woken: bool,
+    /// What is counted all the time.
+    pub(super) flow: Flow,
+    /// What else is counted; see [`Core::stats`] for the rest.
+    pub(super) stats: LoopStats,
+    pub(super) journal: Journal,
 }
 
 /// Whether and why the loop goes on.
@@ -134,6 +142,9 @@ impl<P> Core<P> {
             seen: now,
             course: Course::On,
             woken: false,
+            flow: Flow::default(),
+            stats: LoopStats { turns: Turns::measured(), ..LoopStats::default() },
+            journal: Journal::default(),
         }
     }
 
@@ -196,12 +207,12 @@ impl<P> Core<P> {
         if connection.phase == Phase::Dead {
             return;
         }
-        connection.phase = Phase::Dead;
+        let before = std::mem::replace(&mut connection.phase, Phase::Dead);
         if !mutant("count what waits for the dead") {
             self.queued = self.queued.saturating_sub(connection.weight());
         }
         self.dead.push((key, cut));
-        self.tell(key, cause);
+        self.tell(key, before, cause);
         self.disarm(key);
     }
 
@@ -213,9 +224,9 @@ impl<P> Core<P> {
     /// The same, after what `cause` says.
     pub(super) fn linger_after(&mut self, key: Key, cause: Cause) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.phase = Phase::Lingering;
+        let before = std::mem::replace(&mut connection.phase, Phase::Lingering);
         let ended = connection.flags.has(Flags::ENDED);
-        self.tell(key, cause);
+        self.tell(key, before, cause);
         self.disarm(key);
         if ended {
             self.kill(key, Cause::Finished, Cut::Clean);
@@ -226,9 +237,12 @@ impl<P> Core<P> {
         }
     }
 
-    /// Notes, once, that the driver is to hear of the end.
-    fn tell(&mut self, key: Key, cause: Cause) {
+    /// Notes, once, that the driver is to hear of the end of what was in a phase before.
+    fn tell(&mut self, key: Key, before: Phase, cause: Cause) {
         let Some(connection) = self.connections.get_mut(key) else { return };
+        if before == Phase::Securing {
+            add_one(&mut self.stats.tls.failed);
+        }
         if !connection.flags.has(Flags::TOLD) || mutant("tell the end twice") {
             connection.flags.set(Flags::TOLD);
             let unsent = connection.pending();
@@ -323,6 +337,7 @@ impl<P> Core<P> {
 
     /// Something waits: watches that the peer takes it, and hears no more of one for whom too much does.
     pub(super) fn watch_queue(&mut self, key: Key) {
+        self.stats.queued_most = self.stats.queued_most.max(self.queued);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let backlog = connection.backlog();
         if backlog.stall.is_none() && !mutant("forget the stall timer") {

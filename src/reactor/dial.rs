@@ -12,6 +12,7 @@ use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::core::{Alarm, Core, Cut, tick_after};
 use crate::reactor::driver::{Cause, ConnId};
 use crate::slab::Key;
+use crate::stats::add_one;
 use crate::time::wheel::TimerKey;
 
 /// The attempts of one connection that is not there yet.
@@ -224,6 +225,7 @@ fn win<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: Key, winn
         }
     }
     connection.trim();
+    add_one(&mut core.stats.arrivals.connected);
     connection.socket = winner;
     connection.phase = if connection.is_secure() { Phase::Securing } else { Phase::Open };
     connection.flags = known;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::net::{Addr, NetError, Peer};
-use crate::reactor::Io;
+use crate::reactor::{Io, SlowTurn};
 use crate::slab::Key;
 use crate::time::wheel::TimerKey;
 use crate::tls::TlsError;
@@ -98,6 +98,9 @@ pub trait Driver {
 
     /// Between the parts of a turn: what was put off, because it may not happen inside another call, happens now.
     fn deferred(&mut self, io: &mut Io<'_, Self::Session>);
+
+    /// The turn that is just over took longer than [`Settings::slow_turn`](super::Settings::slow_turn).
+    fn slow_turn(&mut self, io: &mut Io<'_, Self::Session>, turn: &SlowTurn);
 
     /// A listener failed and was closed; the others go on.
     fn listener_failed(

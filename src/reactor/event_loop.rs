@@ -6,15 +6,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::buf::Intake;
-use crate::net::{Addr, CloseHow, Event, Key as Token, ListenOptions, NetError, Readiness, System, Waker};
+use crate::journal::Kind;
+use crate::net::{Addr, CloseHow, Event, ListenOptions, NetError, System, Waker};
 use crate::reactor::awake::Awake;
-use crate::reactor::connection::{Connection, Flags, Phase};
+use crate::reactor::connection::{Flags, Phase};
 use crate::reactor::core::{Alarm, Core, Course, Cut, tick_of};
 use crate::reactor::dial;
 use crate::reactor::driver::Cause;
+use crate::reactor::event::{flags_of, listener_of};
 use crate::reactor::secure::Opening;
-use crate::reactor::{ConnId, Driver, Io, ListenerId, Settings, accept, io as face, write};
+use crate::reactor::slow::Turn;
+use crate::reactor::{ConnId, Driver, Io, ListenerId, LoopStats, Settings, accept, io as face, write};
 use crate::slab::Key;
+use crate::stats::add_one;
 use crate::sync::AtomicBool;
 use crate::time::Time;
 
@@ -33,10 +37,12 @@ pub struct EventLoop<D: Driver, S: System> {
     pub(super) buffer: Intake,
     /// What came encrypted, and what was inside.
     pub(super) opening: Opening,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     /// Polls in a row that did not answer with all that was ready.
     unseen: Option<Unseen>,
     awake: Awake,
+    /// A turn of more nanoseconds is slow.
+    pub(super) slow: u64,
     woken: Arc<AtomicBool>,
     waker: Waker,
 }
@@ -73,10 +79,11 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     pub fn new(driver: D, system: S, settings: Settings) -> Self {
         let buffer = Intake::new(settings.receive_budget);
         let awake = Awake::new(settings.busy_poll, system.now());
+        let slow = settings.slow_turn.map_or(Time::MAX, |span| Time::ZERO.saturating_add(span)).as_nanos();
         let core = Core::new(settings, system.now());
         let waker = system.waker();
         let (opening, events, woken) = (Opening::default(), Vec::new(), Arc::default());
-        Self { driver, system, core, buffer, opening, events, unseen: None, awake, woken, waker }
+        Self { driver, system, core, buffer, opening, events, unseen: None, awake, slow, woken, waker }
     }
 
     /// Opens a listener; answers its id and the address it really has.
@@ -119,6 +126,11 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         self.core.now
     }
 
+    /// What was counted so far, and what is there now.
+    pub fn stats(&self) -> LoopStats {
+        self.core.stats()
+    }
+
     /// The system.
     pub fn system(&self) -> &S {
         &self.system
@@ -141,8 +153,14 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     ///
     /// If the system can no longer be polled.
     pub fn run(&mut self) -> io::Result<()> {
+        // One turn ends when the next one begins, so that the clock is read for both at once.
+        let mut now = self.system.now();
         while !self.is_stopped() {
-            self.turn(None)?;
+            let turn = self.turn_from(now, None)?;
+            now = self.system.now();
+            if turn.is_busy {
+                self.judge(&turn, now);
+            }
         }
         Ok(())
     }
@@ -154,7 +172,21 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     ///
     /// If the system can no longer be polled.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
-        self.gather(max_wait)?;
+        let began = if self.core.has_work() { self.core.now } else { self.system.now() };
+        let turn = self.turn_from(began, max_wait)?;
+        if turn.is_busy {
+            let end = self.system.now();
+            self.judge(&turn, end);
+        }
+        Ok(())
+    }
+
+    /// One turn, whose poll begins at `now`.
+    fn turn_from(&mut self, now: Time, max_wait: Option<Duration>) -> io::Result<Turn> {
+        let had_work = self.core.has_work();
+        self.gather(now, max_wait)?;
+        let (began, before) = (self.core.now, self.core.flow);
+        add_one(&mut self.core.stats.turns.all);
         if self.core.course == Course::Again {
             self.core.course = Course::On;
         }
@@ -170,7 +202,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         self.go_on_with_handshakes();
         self.run_timers();
         let woken_again = std::mem::take(&mut self.core.woken);
-        if self.woken.swap(false, Ordering::AcqRel) || woken_again {
+        let is_woken = self.woken.swap(false, Ordering::AcqRel) || woken_again;
+        if is_woken {
             self.awake.stir(self.core.now);
             self.driver.woken(&mut Io { core: &mut self.core, system: &mut self.system });
         }
@@ -180,7 +213,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             self.finish_turn();
         }
         self.bury();
-        Ok(())
+        let is_busy = had_work || is_woken || !self.events.is_empty() || self.core.flow != before;
+        Ok(Turn { began, before, is_busy })
     }
 
     /// What the driver put off, then one send per connection that was written to.
@@ -189,14 +223,12 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         self.flush();
     }
 
-    /// Polls and reads the clock.
+    /// Polls, from `began` on, and reads the clock.
     ///
     /// A deadline is met by a silence that was looked at (R31): what a peer sent before it, while this process was
     /// stopped or busy, is to be read first. So a deadline that passed during a poll is judged after another one.
-    fn gather(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
-        let has_work = self.core.has_work();
-        let mut began = if has_work { self.core.now } else { self.system.now() };
-        let wait = if has_work { Some(Duration::ZERO) } else { self.wait(began, max_wait) };
+    fn gather(&mut self, mut began: Time, max_wait: Option<Duration>) -> io::Result<()> {
+        let wait = if self.core.has_work() { Some(Duration::ZERO) } else { self.wait(began, max_wait) };
         self.events.clear();
         self.system.poll(&mut self.events, wait)?;
         self.core.now = self.system.now();
@@ -280,6 +312,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let now = tick_of(self.core.seen);
         for _ in 0..self.core.settings.timer_budget {
             let Some((timer, alarm)) = self.core.wheel.pop(now) else { return };
+            add_one(&mut self.core.flow.timers);
             match alarm {
                 Alarm::Connection(key) => self.connection_alarm(key),
                 Alarm::Stall(key) => self.core.stall_alarm(key),
@@ -348,44 +381,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         }
         if self.core.course == Course::UntilEmpty && self.core.connections.is_empty() {
             self.core.course = Course::Stopped;
+            let now = self.core.now;
+            self.core.journal.note(now, Kind::Shutdown, format_args!("shutdown: nobody is left"));
         }
     }
 }
-
-/// What an event says about a connection. What is over is met by a read, and by a write (R27).
-fn flags_of(readiness: Readiness) -> Flags {
-    let mut flags = Flags::none();
-    if readiness.is_readable() {
-        flags.set(Flags::READABLE);
-    }
-    if readiness.is_writable() {
-        flags.set(Flags::WRITABLE);
-    }
-    if readiness.contains(Readiness::HANGUP) {
-        flags.set(Flags::HUNG_UP);
-    }
-    if readiness.contains(Readiness::HANGUP) || readiness.contains(Readiness::READ_CLOSED) {
-        flags.set(Flags::HALF_CLOSED);
-        flags.set(Flags::READABLE);
-    }
-    flags
-}
-
-impl<P> Connection<P> {
-    /// The token a connection is registered under.
-    pub(super) fn token(key: Key) -> Token {
-        Token(key.to_bits())
-    }
-}
-
-/// The token a listener is registered under: its key with a bit that no index of a connection reaches.
-pub(super) fn listener_token(id: ListenerId) -> Token {
-    Token(id.0.to_bits() | LISTENER)
-}
-
-fn listener_of(token: Token) -> Option<ListenerId> {
-    (token.0 & LISTENER != 0).then(|| Key::from_bits(token.0 & !LISTENER)).flatten().map(ListenerId)
-}
-
-/// The highest bit of an index: there are fewer than 2^31 descriptors.
-const LISTENER: u64 = 1 << 31;

@@ -1,14 +1,16 @@
 //! L3, what a driver may do to the loop from any of its calls: send, end, pause, arm, listen.
 
-use std::io;
+use std::{fmt, io};
 
+use crate::journal::Kind;
 use crate::mutants::mutant;
 use crate::net::{Addr, CloseHow, ConnectOptions, Destination, ListenOptions, NetError, Peer, System};
 use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::core::{Alarm, Core, Course, Cut, Listener, tick_after};
 use crate::reactor::driver::{Cause, ConnId, ListenerId};
 use crate::reactor::sent::{Bound, SendError, Sent};
-use crate::reactor::{dial, event_loop, write};
+use crate::reactor::{dial, event, write};
+use crate::stats::add_one;
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
 use crate::tls::{Acceptor, Session, TlsError};
@@ -19,8 +21,8 @@ pub struct Io<'a, P> {
     pub(super) system: &'a mut dyn System,
 }
 
-impl<P> std::fmt::Debug for Io<'_, P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<P> fmt::Debug for Io<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Io").finish_non_exhaustive()
     }
 }
@@ -92,6 +94,7 @@ impl<P> Io<'_, P> {
     #[cold]
     pub(super) fn refuse(&mut self, id: ConnId, size: usize, pending: usize) -> SendError {
         let limit = self.core.settings.max_queue;
+        add_one(&mut self.core.stats.refusals.sends);
         if size > limit {
             return SendError::TooBig { size, limit };
         }
@@ -235,7 +238,15 @@ impl<P> Io<'_, P> {
         options: ConnectOptions,
         session: P,
     ) -> Result<ConnId, NetError> {
-        dial::start(self.core, self.system, destination, options, session)
+        let started = dial::start(self.core, self.system, destination, options, session);
+        match &started {
+            Ok(id) => {
+                add_one(&mut self.core.stats.arrivals.dialled);
+                self.note(Kind::Arrival, format_args!("{id:?} is on its way to {destination}"));
+            }
+            Err(_) => add_one(&mut self.core.stats.refusals.connects),
+        }
+        started
     }
 
     /// Makes a connection that was just asked for one with TLS: [`Driver::connected`](super::Driver::connected) tells
@@ -349,6 +360,7 @@ impl<P> Io<'_, P> {
             self.core.wheel.cancel(retry);
         }
         self.system.close(listener.socket, CloseHow::Graceful);
+        self.note(Kind::Listener, format_args!("no longer listening on {}", listener.addr));
         true
     }
 
@@ -396,6 +408,12 @@ impl<P> Io<'_, P> {
         }
     }
 
+    /// Writes a line to the journal.
+    #[inline]
+    pub(crate) fn note(&mut self, kind: Kind, what: fmt::Arguments<'_>) {
+        self.core.journal.note(self.core.now, kind, what);
+    }
+
     /// Makes the next turn start without a wait: the driver has work that no event announces.
     pub fn again(&mut self) {
         if self.core.course == Course::On {
@@ -441,12 +459,13 @@ pub(super) fn listen<P>(
         return Err(NetError::listen(&addr, "counting the listener", io::ErrorKind::OutOfMemory.into()));
     };
     let id = ListenerId(key);
-    if let Err(error) = system.register(socket, event_loop::listener_token(id)) {
+    if let Err(error) = system.register(socket, event::listener_token(id)) {
         core.listeners.remove(key);
         system.close(socket, CloseHow::Graceful);
         return Err(NetError::listen(&addr, "watching the listener", error));
     }
     core.list_listener(id);
+    core.journal.note(core.now, Kind::Listener, format_args!("listening on {addr}"));
     Ok((id, addr))
 }
 

@@ -15,6 +15,7 @@ use crate::reactor::output::{Part, Parts, Staged};
 use crate::reactor::queue::Queue;
 use crate::reactor::{ConnId, Driver, EventLoop, Io, write};
 use crate::slab::Key;
+use crate::stats::{add, add_one};
 use crate::tls::{MOST_CARRIED, RECORD, Seal, Session, TlsError};
 
 /// Where what comes is opened: one place for all connections of a loop, empty until the first with TLS.
@@ -155,6 +156,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let Some(tls) = connection.tls().filter(|tls| tls.is_ready()) else { return };
         let is_client = tls.is_client();
         connection.phase = Phase::Open;
+        add_one(&mut self.core.stats.tls.done);
         let io = &mut Io { core: &mut self.core, system: &mut self.system };
         if is_client { self.driver.connected(io, ConnId(key)) } else { self.driver.secured(io, ConnId(key)) }
     }
@@ -305,6 +307,7 @@ fn drain_sealed<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, key: 
                 connection.flags.clear(Flags::WRITABLE);
             }
             if taken > 0 {
+                add(&mut core.flow.sent, taken as u64);
                 core.dequeue(key, taken);
             }
         }
@@ -383,6 +386,7 @@ fn offer<P, S: System + ?Sized>(
     let mut taken = 0;
     if connection.sealed().is_empty() && connection.flags.has(Flags::WRITABLE) {
         taken = write::taken(system.send(connection.socket, sealed), sealed.len())?;
+        add(&mut core.flow.sent, taken as u64);
         if taken > 0 {
             connection.flags.set(Flags::PROGRESSED);
         }

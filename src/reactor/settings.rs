@@ -53,6 +53,9 @@ pub struct Settings {
     /// gap between events, and a core of its own, or it makes things worse; [`Duration::MAX`] never sleeps once something
     /// has happened. Turns then come without events, and cost what an empty poll does.
     pub busy_poll: Duration,
+    /// A turn that takes longer is told of ([`Handler::on_slow_turn`](crate::Handler::on_slow_turn)): for as long, nobody
+    /// else was served. `None` tells of none. Default 100 ms.
+    pub slow_turn: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -74,6 +77,7 @@ impl Default for Settings {
             linger_bytes: 64 * 1024,
             accept_retry: Duration::from_millis(100),
             busy_poll: Duration::ZERO,
+            slow_turn: Some(Duration::from_millis(100)),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::reactor::dial::{self, Standing};
 use crate::reactor::driver::Cause;
 use crate::reactor::{ConnId, Drain, Driver, EventLoop, Io, write};
 use crate::slab::Key;
+use crate::stats::add;
 
 impl<D: Driver, S: System> EventLoop<D, S> {
     pub(super) fn visit(&mut self, key: Key) {
@@ -153,6 +154,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
                 None
             }
             Ok(count) => {
+                add(&mut self.core.flow.received, count as u64);
                 let may_be_more =
                     connection.flags.has(Flags::HALF_CLOSED) && !mutant("miss the end behind data");
                 if count < asked && !may_be_more {
@@ -192,6 +194,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let cut = match self.system.receive(connection.socket, self.buffer.as_mut_slice()) {
             Ok(0) => Cut::Clean,
             Ok(count) => {
+                add(&mut self.core.flow.received, count as u64);
                 if count < self.buffer.size() && !connection.flags.has(Flags::HALF_CLOSED) {
                     connection.flags.clear(Flags::READABLE);
                 }

@@ -12,6 +12,7 @@ use crate::reactor::driver::Cause;
 use crate::reactor::output::{GATHER, GATHER_MANY, Gather, Output, Part};
 use crate::reactor::secure;
 use crate::slab::Key;
+use crate::stats::add;
 
 /// Offers a connection's staged bytes, and `head` and `payload` behind them, in one call; queues the rest.
 #[inline]
@@ -49,6 +50,7 @@ pub(super) fn flush<P, S: System + ?Sized>(
             return core.kill(key, Cause::Lost(error), Cut::Reset);
         }
     };
+    add(&mut core.flow.sent, taken as u64);
     // What was not offered says nothing about the kernel: no event would follow.
     if taken < offered {
         connection.flags.clear(Flags::WRITABLE);
@@ -100,6 +102,7 @@ pub(super) fn drain<P, S: System + ?Sized>(core: &mut Core<P>, system: &mut S, k
         Err(error) => return core.kill(key, Cause::Lost(error), Cut::Reset),
     };
     let offered = waiting.len();
+    add(&mut core.flow.sent, taken as u64);
     if taken < offered {
         connection.flags.clear(Flags::WRITABLE);
     }

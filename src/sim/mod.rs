@@ -2,7 +2,7 @@
 //! tape; knows no protocol and no loop.
 //!
 //! A [`World`] holds everything: [`World::system`] gives the [`System`](crate::net::System) under a reactor, and
-//! [`World::connect`] and [`World::listen`] give scripted peers outside of any. Time passes in a poll alone, in jumps. A
+//! [`World::connect`] and [`World::listen`] give scripted peers outside of any. Time passes in a poll, in jumps, and in [`World::pass`]. A
 //! [`Tape`] decides what goes wrong ([`Faults`]), how late things are and in which order events come; the same tape makes
 //! the same world, and [`World::trace_hash`] proves it.
 //!

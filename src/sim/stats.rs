@@ -11,6 +11,12 @@ pub struct Stats {
     pub calls: Calls,
     /// Calls that had another outcome than all they could.
     pub injected: u64,
+    /// Connections that all systems have accepted.
+    pub accepted: u64,
+    /// Bytes that all systems have received.
+    pub received: u64,
+    /// Bytes that all systems have sent.
+    pub sent: u64,
     /// Events that polls have answered.
     pub edges: u64,
     /// Polls that ended without any event.
@@ -34,6 +40,9 @@ pub struct Stats {
 /// Counts what is not a call.
 #[derive(Debug)]
 pub(super) struct Record {
+    pub(super) accepted: u64,
+    pub(super) received: u64,
+    pub(super) sent: u64,
     pub(super) edges: u64,
     pub(super) empty_polls: u64,
     pub(super) happenings: u64,
@@ -44,7 +53,17 @@ pub(super) struct Record {
 
 impl Default for Record {
     fn default() -> Self {
-        Record { edges: 0, empty_polls: 0, happenings: 0, bad_descriptors: 0, deadlocks: 0, hash: FNV_START }
+        Record {
+            accepted: 0,
+            received: 0,
+            sent: 0,
+            edges: 0,
+            empty_polls: 0,
+            happenings: 0,
+            bad_descriptors: 0,
+            deadlocks: 0,
+            hash: FNV_START,
+        }
     }
 }
 
@@ -57,6 +76,20 @@ impl Record {
             self.trace(&[event.key.0]);
             self.trace(&bits.map(|bit| u64::from(event.readiness.contains(bit))));
         }
+    }
+
+    pub(super) fn accepted(&mut self) {
+        self.accepted = self.accepted.saturating_add(1);
+    }
+
+    pub(super) fn received(&mut self, bytes: &[u8]) {
+        self.received = self.received.saturating_add(bytes.len() as u64);
+        self.trace_bytes(bytes);
+    }
+
+    pub(super) fn sent(&mut self, bytes: &[u8]) {
+        self.sent = self.sent.saturating_add(bytes.len() as u64);
+        self.trace_bytes(bytes);
     }
 
     pub(super) fn happened(&mut self) {
@@ -77,7 +110,7 @@ impl Record {
     }
 
     /// Mixes bytes into the trace.
-    pub(super) fn trace_bytes(&mut self, bytes: &[u8]) {
+    fn trace_bytes(&mut self, bytes: &[u8]) {
         self.hash = bytes.iter().fold(self.hash, |hash, byte| fnv(hash, u64::from(*byte)));
     }
 }

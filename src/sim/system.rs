@@ -93,7 +93,7 @@ impl SimSystem {
     fn send_bytes(&self, socket: SocketId, bytes: &[u8]) -> io::Result<usize> {
         self.call_on(CallKind::Send, socket, |kernel, key, outcome| {
             let count = kernel.send_as(outcome, key, bytes)?;
-            kernel.record.trace_bytes(bytes.get(..count).unwrap_or_default());
+            kernel.record.sent(bytes.get(..count).unwrap_or_default());
             Ok(count)
         })
     }
@@ -145,6 +145,7 @@ impl System for SimSystem {
                 return Err(errno(libc::EMFILE));
             }
             let (key, peer) = kernel.accept_as(outcome, key)?;
+            kernel.record.accepted();
             Ok((self.keep(kernel, key), peer))
         });
         accepted.map_err(AcceptError::from)
@@ -189,7 +190,7 @@ impl System for SimSystem {
         }
         self.call_on(CallKind::Receive, socket, |kernel, key, outcome| {
             let count = kernel.receive_as(outcome, key, into)?;
-            kernel.record.trace_bytes(into.get(..count).unwrap_or_default());
+            kernel.record.received(into.get(..count).unwrap_or_default());
             Ok(count)
         })
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::agenda::Happening;
 use super::faults::{FaultPlan, Faults};
@@ -52,7 +53,7 @@ impl Default for WorldConfig {
 
 /// A world of simulated systems and scripted peers with one clock. Cheap to clone: all clones are the same world.
 ///
-/// Time passes in [`System::poll`](crate::net::System::poll) alone. A poll that has nothing to tell jumps to the earliest
+/// Time passes in [`System::poll`](crate::net::System::poll), and in [`World::pass`]. A poll that has nothing to tell jumps to the earliest
 /// of: the end of its own wait, the next happening (a late segment, a connection, a resolved name, a wake-up), the end
 /// of another system's wait. Then it returns, with or without events: so one loop can serve them all in turn, and step
 /// its peers between two turns. It does not jump while another system of the world has work, nor while a wake-up has
@@ -77,6 +78,15 @@ impl World {
     #[must_use]
     pub fn now(&self) -> Time {
         self.with(|kernel| kernel.now())
+    }
+
+    /// Lets time pass outside of a poll, as work does: in a callback of a handler that is to be a slow one. What happens
+    /// within it is met by the next poll.
+    pub fn pass(&self, span: Duration) {
+        self.with(|kernel| {
+            let until = kernel.now().saturating_add(span);
+            kernel.agenda.advance_to(until);
+        });
     }
 
     /// Connects a scripted peer. Over TCP it is still on its way where the backlog is full or something is late, see
@@ -154,6 +164,9 @@ impl World {
         self.with(|kernel| Stats {
             calls: kernel.decider.calls.clone(),
             injected: kernel.decider.injected,
+            accepted: kernel.record.accepted,
+            received: kernel.record.received,
+            sent: kernel.record.sent,
             edges: kernel.record.edges,
             empty_polls: kernel.record.empty_polls,
             happenings: kernel.record.happenings,

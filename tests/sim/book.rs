@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use gnezdo::{Closed, ConnId, Message, Overflow, Prepared, Reason, Shed, Side};
+use gnezdo::{Closed, ConnId, Message, Overflow, Prepared, Reason, Shed, Side, Timeout};
 
 use super::wire::Note;
 
@@ -13,6 +13,10 @@ pub(crate) struct Book {
     pub(crate) entries: BTreeMap<u64, Entry>,
     /// Callbacks so far.
     pub(crate) calls: u64,
+    /// Messages that a send accepted, shared or not.
+    pub(crate) accepted: u64,
+    /// How often connections ended for each reason.
+    pub(crate) ends: BTreeMap<&'static str, u64>,
 }
 
 /// One connection.
@@ -220,6 +224,7 @@ impl Book {
             _ => How::Otherwise,
         };
         entry.end = Some(End { unsent: closed.unsent, how, text: closed.reason.to_string() });
+        *self.ends.entry(name_of(&closed.reason)).or_default() += 1;
     }
 
     /// Those of whom a callback may still come.
@@ -237,3 +242,30 @@ impl Book {
         self.entries.values().find(|entry| entry.tag == Some(tag))
     }
 }
+
+/// What a reason is called among the counts of a reactor.
+fn name_of(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Handshake { by: Side::Local, .. } => "closed_here",
+        Reason::Handshake { by: Side::Peer, .. } => "closed_by_peer",
+        Reason::Protocol(_) => "protocol",
+        Reason::EndOfStream => "end_of_stream",
+        Reason::Finished => "finished",
+        Reason::TimedOut(Timeout::Connect) => "connect_timeout",
+        Reason::TimedOut(Timeout::Opening) => "opening_timeout",
+        Reason::TimedOut(Timeout::Idle) => "idle_timeout",
+        Reason::TimedOut(Timeout::Close) => "close_timeout",
+        Reason::TimedOut(Timeout::Write) => "write_timeout",
+        Reason::Aborted => "aborted",
+        Reason::Crowded => "crowded",
+        Reason::Overflowed => "overflowed",
+        Reason::NotConnected(_) => "not_connected",
+        Reason::Refused(_) => "refused",
+        Reason::Lost(_) => "lost",
+        other => panic!("a simulated connection ends by {other:?}"),
+    }
+}
+
+/// How connections end of which the handler has heard nothing yet, or only a request that it answered.
+pub(crate) const UNMET: [&str; 7] =
+    ["end_of_stream", "finished", "opening_timeout", "write_timeout", "aborted", "crowded", "lost"];

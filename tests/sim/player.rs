@@ -272,8 +272,9 @@ impl Player {
                 let mut message = self.prepare(*size, 0);
                 if !self.book.entry(id).raw
                     && self.fits(&message)
-                    && cx.send_prepared(id, &mut message).is_ok()
+                    && let Ok(delivery) = cx.send_prepared(id, &mut message)
                 {
+                    self.book.accepted += u64::from(delivery != Delivery::Closed);
                     self.book.entry(id).share(&message);
                 }
             }
@@ -373,6 +374,8 @@ impl Player {
             None => cx.publish(&name_of(topic), &mut message),
         };
         self.refused += published.refused;
+        let accepted = published.sent + published.queued + published.replaced + published.dropped;
+        self.book.accepted += accepted as u64;
         assert!(published.subscribers() <= members.len(), "{published:?} to {members:?}");
         let after = members.iter().map(|member| cx.shed(*member));
         let of_each = |shed: &Shed| usize::try_from(shed.dropped + shed.replaced).unwrap_or(usize::MAX);
@@ -423,6 +426,7 @@ impl Player {
 
     fn send(&mut self, cx: &mut Cx<'_>, id: ConnId, message: Message<'_>) -> bool {
         let is_sent = cx.send(id, message).is_ok();
+        self.book.accepted += u64::from(is_sent && !self.book.entry(id).raw);
         let entry = self.book.entry(id);
         if is_sent {
             assert_ne!(entry.stage, Stage::Closed, "{id:?} is over and takes a message");

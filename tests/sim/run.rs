@@ -9,7 +9,7 @@ use gnezdo::time::Time;
 use gnezdo::{Overflow, Reactor, Remote};
 
 use super::actor::{Actor, Fate, Part, Step, Until};
-use super::book::{Entry, Extent, How, Stage};
+use super::book::{Entry, Extent, How, Stage, UNMET};
 use super::plan::{Ending, Host, Plan, Visitor, part_of, say};
 use super::player::{FIRST_CALL, PING, Player, Way};
 use super::wire::Note;
@@ -54,6 +54,7 @@ pub(crate) fn run(plan: &Plan, tape: Tape, disturbance: Disturbance) -> Report {
     }
     theatre.end();
     theatre.check_ends();
+    theatre.check_stats();
     theatre.check_nothing_is_left();
     theatre.report()
 }
@@ -513,6 +514,27 @@ impl Theatre {
                 assert_ne!(cast.actor.fate, Some(Fate::Broken), "{:?} was cut off", cast.actor.tag());
             }
         }
+    }
+
+    /// What the reactor has counted is what the kernel moved, and what the handler saw and did.
+    fn check_stats(&self) {
+        let (stats, world) = (self.reactor.stats(), self.world.stats());
+        let book = &self.reactor.handler().book;
+        assert_eq!(stats.bytes.received, world.received, "bytes were received that were not counted");
+        assert_eq!(stats.bytes.sent, world.sent, "bytes were sent that were not counted");
+        assert_eq!(stats.arrivals.accepted + stats.refusals.turned_away, world.accepted, "{stats:?}");
+        let of_all = |count: fn(&Entry) -> usize| book.entries.values().map(count).sum::<usize>() as u64;
+        assert_eq!(stats.received.texts + stats.received.binaries, of_all(|entry| entry.received.len()));
+        assert_eq!(stats.received.pongs, of_all(|entry| entry.pongs.len()));
+        assert_eq!(stats.sent.texts + stats.sent.binaries, book.accepted, "messages that a send accepted");
+        assert!(stats.sent.pings >= of_all(|entry| entry.pings), "the reactor sends some by itself");
+        for (name, count) in stats.ends.each() {
+            let told = book.ends.get(name).copied().unwrap_or_default();
+            let is_met = !UNMET.contains(&name);
+            assert!(told == count || !is_met && told < count, "{name}: {count}, but {told} were told");
+        }
+        let came = stats.arrivals.accepted + stats.arrivals.dialled;
+        assert!(came - stats.ends.total() <= stats.connections as u64, "{stats:?}");
     }
 
     /// Our side has given everything back.

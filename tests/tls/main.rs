@@ -231,6 +231,9 @@ fn a_websocket_over_tls_echoes_and_closes() {
         assert!(matches!(ended, Reason::Handshake { .. }), "{ended:?}");
     }
     both.until("nothing more", |_| true);
+    let stats = both.reactor.stats();
+    assert_eq!((stats.tls.done, stats.tls.failed, stats.ends.tls), (2, 0, 0));
+    assert_eq!((stats.sent.binaries, stats.received.binaries), (6, 6));
 }
 
 #[test]
@@ -298,6 +301,8 @@ fn plain_http_to_a_port_with_tls_is_named() {
     assert!(both.both().served.is_empty() && both.both().served_ended.is_empty());
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(peer.read(&mut [0; 9]).unwrap(), 0);
+    let stats = both.reactor.stats();
+    assert_eq!((stats.tls.done, stats.tls.failed, stats.ends.tls), (0, 1, 1));
 }
 
 #[test]
