@@ -521,7 +521,9 @@ fn who_drips_its_greeting_takes_nobodys_turn() {
         turns += 1;
         assert!(turns < DRIPPING, "the handshake waits until all have had their turn");
         let byte = hello.next().unwrap();
-        dripping.iter_mut().for_each(|peer| peer.write_all(&[byte]).unwrap());
+        for peer in &mut dripping {
+            peer.write_all(&[byte]).unwrap();
+        }
         both.reactor.turn(Some(Duration::from_millis(20))).unwrap();
     }
 }
