@@ -10,6 +10,7 @@ mod journal;
 mod mutants;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod proxy;
 #[cfg(feature = "net")]
 pub mod reactor;
 #[cfg(feature = "sim")]
@@ -35,6 +36,7 @@ pub use face::{
 };
 #[cfg(feature = "net")]
 pub use net::{Addr, ListenOptions, Peer};
+pub use proxy::{ProxyError, TrustedProxies};
 #[cfg(feature = "net")]
 pub use reactor::{ConnId, Delivery, ListenerId, Overflow, SendError, Sent, Settings, Shed, SlowTurn};
 #[cfg(feature = "net")]

@@ -39,6 +39,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "journal", may_use: &["time"], never: IMPURE },
     Layer { name: "http", may_use: &["buf"], never: IMPURE },
     Layer { name: "ws", may_use: &["mutants", "buf", "http"], never: IMPURE },
+    Layer { name: "proxy", may_use: &[], never: IMPURE },
     Layer { name: "tls", may_use: &[], never: IMPURE },
     Layer { name: "tls_absent", may_use: &[], never: IMPURE },
     Layer { name: "net", may_use: &["buf", "time"], never: &["println!"] },
@@ -49,14 +50,14 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "reactor",
-        may_use: &["mutants", "buf", "slab", "sync", "time", "stats", "journal", "tls", "net"],
+        may_use: &["mutants", "buf", "slab", "sync", "time", "stats", "journal", "proxy", "tls", "net"],
         never: &["mio::", "socket2::", "rustix::", "libc::", "rustls", "WebSocket", "println!"],
     },
     Layer {
         name: "face",
         may_use: &[
-            "mutants", "buf", "slab", "sync", "time", "topics", "stats", "journal", "http", "ws", "tls",
-            "net", "reactor",
+            "mutants", "buf", "slab", "sync", "time", "topics", "stats", "journal", "http", "ws", "proxy",
+            "tls", "net", "reactor",
         ],
         never: &["mio::", "socket2::", "rustix::", "libc::", "rustls", "println!"],
     },

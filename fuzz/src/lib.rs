@@ -9,6 +9,7 @@ pub mod frames;
 pub mod head;
 pub mod negotiate;
 mod play;
+pub mod proxy;
 mod reference;
 mod tape;
 pub mod wheel;
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("frames_server", frames::check_server),
     ("head", head::check),
     ("negotiate", negotiate::check),
+    ("proxy", proxy::check),
     ("wheel", wheel::check),
     #[cfg(feature = "sim")]
     ("world", world::check),
