@@ -16,7 +16,7 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Who is on the other side of the connection.
+    /// Who is on the other side of the connection, as [`Context::peer`](crate::Context::peer) tells.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         self.peer

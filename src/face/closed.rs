@@ -6,6 +6,7 @@ use std::io;
 use crate::face::session::Outcome;
 use crate::face::target::Target;
 use crate::net::NetError;
+use crate::proxy::ProxyError;
 use crate::reactor::{Cause, End};
 use crate::tls::TlsError;
 use crate::ws::{CloseFrame, HandshakeFailure, ProtocolError};
@@ -63,6 +64,9 @@ pub enum Reason {
     Refused(HandshakeFailure),
     /// The stream failed.
     Lost(io::Error),
+    /// It did not come by a trusted proxy, or not as one has it come. The handler never met such a connection and is told
+    /// by [`Handler::on_proxy_error`](crate::Handler::on_proxy_error) alone.
+    Proxy(ProxyError),
     /// TLS failed: a certificate was refused, by one side or the other, the protocol was broken, or the stream ended
     /// without saying so.
     Tls(TlsError),
@@ -105,6 +109,7 @@ impl fmt::Display for Reason {
             Self::NotConnected(error) => write!(f, "not connected: {error}"),
             Self::Refused(failure) => write!(f, "the server refused: {failure}"),
             Self::Lost(error) => write!(f, "the connection broke: {error}"),
+            Self::Proxy(error) => write!(f, "not by a proxy as it has to be: {error}"),
             Self::Tls(error) => write!(f, "TLS: {error}"),
         }
     }
@@ -146,6 +151,7 @@ impl Closed {
             Cause::Stalled => Reason::TimedOut(Timeout::Write),
             Cause::NotConnected(error) => Reason::NotConnected(error),
             Cause::Lost(error) => Reason::Lost(error),
+            Cause::Proxy(error) => Reason::Proxy(error),
             Cause::Tls(error) => Reason::Tls(error),
         });
         Self { reason, unsent: end.unsent, target: found.target }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::http::HeadLimits;
 use crate::net::ListenOptions;
+use crate::proxy::TrustedProxies;
 use crate::reactor::{Settings, SettingsError};
 use crate::tls::TlsServer;
 use crate::topics::TopicLimits;
@@ -125,6 +126,12 @@ pub struct Listen {
     pub options: ListenOptions,
     /// With it everything above goes through TLS. `None`, the default: in clear. Needs the crate's feature `tls`.
     pub tls: Option<TlsServer>,
+    /// With it every connection has to come from one of these proxies and to begin with a header of the PROXY protocol,
+    /// version 1 or 2, before TLS and everything else, within [`Timeouts::opening`]. Whatever does not is reset, and
+    /// [`Handler::on_proxy_error`](crate::Handler::on_proxy_error) says why; it is never guessed whether a header is
+    /// there. [`Context::peer`](crate::Context::peer) and [`Request::peer`](crate::Request::peer) then answer whom the
+    /// proxy names. `None`, the default: clients connect directly.
+    pub proxy: Option<TrustedProxies>,
 }
 
 /// What the connections of a listener speak.

@@ -14,6 +14,7 @@ use crate::face::{Accept, Handler, Result};
 use crate::http::Response;
 use crate::mutants::mutant;
 use crate::net::{Addr, Peer};
+use crate::proxy;
 use crate::reactor::{Bound, ConnId, Io, ListenerId, SendError, Sent};
 use crate::stats::add_one;
 use crate::time::Time;
@@ -137,7 +138,7 @@ impl<H: Handler> Context<'_, H> {
                 Ok(sent)
             }
             Stage::Raw => self.io.send(id, &[], message.as_bytes(), Bound::Kept),
-            Stage::Securing
+            Stage::Admitting
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
@@ -184,7 +185,7 @@ impl<H: Handler> Context<'_, H> {
             Stage::Socket(protocol) => {
                 protocol.ping(&payload, &mut self.shared.space, &mut frame).map_err(not_sent)
             }
-            Stage::Securing
+            Stage::Admitting
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
@@ -242,7 +243,7 @@ impl<H: Handler> Context<'_, H> {
                 self.finish(id);
                 Ok(())
             }
-            Stage::Securing
+            Stage::Admitting
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
@@ -352,13 +353,30 @@ impl<H: Handler> Context<'_, H> {
         self.io.is_secure(id)
     }
 
-    /// Who is on the other side. Asks the system each time.
+    /// Who is on the other side: whom a trusted proxy ([`Listen::proxy`]) names, which is known until
+    /// [`Handler::on_close`] returned, or else who is at the other end of the socket; that asks the system each time.
     ///
     /// # Errors
     ///
     /// Where the connection is gone, or the system does not know.
     pub fn peer(&self, id: ConnId) -> io::Result<Peer> {
         self.io.peer(id)
+    }
+
+    /// What a trusted proxy said of the connection: in which version of the protocol, and where it accepted it. `None`
+    /// where there is no proxy.
+    #[must_use]
+    pub fn proxy_header(&self, id: ConnId) -> Option<&proxy::Header> {
+        self.io.announced(id)
+    }
+
+    /// Who is at the other end of the socket: the proxy, where there is one. Asks the system each time.
+    ///
+    /// # Errors
+    ///
+    /// Where the connection is gone, or the system does not know.
+    pub fn socket_peer(&self, id: ConnId) -> io::Result<Peer> {
+        self.io.socket_peer(id)
     }
 
     /// Calls [`Handler::on_timer`] with `token` once `after` has passed; never earlier, and at most 4 ms later
@@ -386,6 +404,9 @@ impl<H: Handler> Context<'_, H> {
                 if let Some(tls) = &listen.tls {
                     let protocol = matches!(service, Service::WebSocket(_)).then_some(HTTP);
                     self.io.secure_listener(id, tls.acceptor(protocol));
+                }
+                if let Some(proxies) = &listen.proxy {
+                    self.io.trust_proxies(id, proxies.clone());
                 }
                 Ok(Listening { id, addr })
             }

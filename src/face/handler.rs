@@ -5,6 +5,7 @@ use std::io;
 use crate::face::{Accept, Answer, Closed, Context, Request};
 use crate::http::{Response, Status};
 use crate::net::Addr;
+use crate::proxy::ProxyError;
 use crate::reactor::{ConnId, SlowTurn};
 use crate::tls::TlsError;
 use crate::ws::{Agreed, Message};
@@ -79,6 +80,11 @@ pub trait Handler: Sized {
     /// A client's connection never opened, because TLS failed: it did not speak it, it left, or one side refused the
     /// other one. For logs and counts: the connection is over, and there is no [`Handler::on_close`].
     fn on_tls_error(&mut self, _cx: &mut Context<'_, Self>, _id: ConnId, _error: &TlsError) {}
+
+    /// A connection of a listener behind proxies ([`Listen::proxy`](crate::Listen::proxy)) was refused: it did not come
+    /// from one of them, or did not begin as it must. For logs and counts: the connection is over, and there is no
+    /// [`Handler::on_close`].
+    fn on_proxy_error(&mut self, _cx: &mut Context<'_, Self>, _id: ConnId, _error: &ProxyError) {}
 }
 
 /// The answer to a request that does not speak the only protocol there is.

@@ -90,7 +90,7 @@ impl<H: Handler> Context<'_, H> {
                 self.io.share(id, &bytes, key)
             }
             Stage::Socket(_)
-            | Stage::Securing
+            | Stage::Admitting
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
@@ -129,7 +129,7 @@ impl<H: Handler> Context<'_, H> {
             && self.io.peek(id).is_some_and(|session| match &session.stage {
                 Stage::Socket(protocol) => protocol.state() == State::Open,
                 Stage::Raw => true,
-                Stage::Securing
+                Stage::Admitting
                 | Stage::Opening(_)
                 | Stage::Held(_)
                 | Stage::Dialling(_)

@@ -143,7 +143,7 @@ impl Shared {
     /// A connection is in `stage` no more: its buffers go back to the pools, its place among the openings is free.
     pub(super) fn left(&mut self, stage: Stage) {
         match stage {
-            Stage::Securing | Stage::Opening(_) | Stage::Held(_) => {
+            Stage::Admitting | Stage::Opening(_) | Stage::Held(_) => {
                 self.opening = self.opening.saturating_sub(1);
             }
             Stage::Socket(mut protocol) => protocol.release(&mut self.space),
@@ -201,6 +201,23 @@ impl<H: Handler> Runtime<H> {
         handler.on_open(&mut cx, id);
     }
 
+    /// Tells of a client's connection that never opened, where that is worth a word.
+    fn tell_why_not(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, reason: &Reason) {
+        match reason {
+            Reason::Tls(error) => {
+                io.note(Kind::Tls, format_args!("{id:?} never opened: {error}"));
+                let (handler, mut cx) = self.context(io);
+                handler.on_tls_error(&mut cx, id, error);
+            }
+            Reason::Proxy(error) => {
+                io.note(Kind::TurnedAway, format_args!("{id:?} was not let in: {error}"));
+                let (handler, mut cx) = self.context(io);
+                handler.on_proxy_error(&mut cx, id, error);
+            }
+            _ => {}
+        }
+    }
+
     /// Cuts the connections that hold most of what is not whole yet, until all of that is within its bound (R50).
     #[cold]
     pub(super) fn relieve(&mut self, io: &mut Io<'_, Session<H::Conn>>) {
@@ -240,7 +257,7 @@ impl<H: Handler> Driver for Runtime<H> {
         match self.shared.services.at(listener) {
             Service::WebSocket(index) => Session::new(index, Stage::Opening(None)),
             Service::Raw => Session::new(ServiceIndex(0), Stage::Raw),
-            Service::RawSecure => Session::new(ServiceIndex(0), Stage::Securing),
+            Service::RawLater => Session::new(ServiceIndex(0), Stage::Admitting),
         }
     }
 
@@ -255,9 +272,9 @@ impl<H: Handler> Driver for Runtime<H> {
         io.set_deadline(id, Some(io.now().saturating_add(self.shared.timeouts.opening)));
     }
 
-    fn secured(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
+    fn admitted(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
         let Some(session) = io.session(id) else { return };
-        if matches!(session.stage, Stage::Securing) {
+        if matches!(session.stage, Stage::Admitting) {
             self.shared.left(std::mem::replace(&mut session.stage, Stage::Raw));
             self.open_to_handler(io, id);
         }
@@ -283,7 +300,7 @@ impl<H: Handler> Driver for Runtime<H> {
                     handler.on_bytes(&mut cx, id, input);
                     return total;
                 }
-                Stage::Securing | Stage::Held(_) | Stage::Dialling(_) => break,
+                Stage::Admitting | Stage::Held(_) | Stage::Dialling(_) => break,
                 Stage::Ended(_) => return total,
             }
             // The handler may have paused what it just opened.
@@ -306,7 +323,7 @@ impl<H: Handler> Driver for Runtime<H> {
     fn landing<'s>(&mut self, session: &'s mut Self::Session) -> Option<&'s mut [u8]> {
         match &mut session.stage {
             Stage::Socket(protocol) => protocol.landing(&mut self.shared.space),
-            Stage::Securing
+            Stage::Admitting
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
@@ -337,7 +354,7 @@ impl<H: Handler> Driver for Runtime<H> {
             }
             (Stage::Calling(_), _) => self.end(io, id, Reason::Refused(HttpError::Incomplete.into())),
             (
-                Stage::Securing
+                Stage::Admitting
                 | Stage::Opening(_)
                 | Stage::Held(_)
                 | Stage::Dialling(_)
@@ -364,7 +381,7 @@ impl<H: Handler> Driver for Runtime<H> {
 
     fn deadline(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
         match io.session(id).map(|session| &session.stage) {
-            Some(Stage::Securing | Stage::Opening(_) | Stage::Held(_)) => self.cut(io, id, Timeout::Opening),
+            Some(Stage::Admitting | Stage::Opening(_) | Stage::Held(_)) => self.cut(io, id, Timeout::Opening),
             Some(Stage::Dialling(_) | Stage::Calling(_)) => self.cut(io, id, Timeout::Connect),
             Some(Stage::Socket(_) | Stage::Raw) => self.overdue(io, id),
             Some(Stage::Ended(_)) | None => {}
@@ -435,10 +452,8 @@ impl<H: Handler> Driver for Runtime<H> {
             }
             let (handler, mut cx) = self.context(io);
             handler.on_close(&mut cx, id, &closed);
-        } else if let Reason::Tls(error) = &closed.reason {
-            io.note(Kind::Tls, format_args!("{id:?} never opened: {error}"));
-            let (handler, mut cx) = self.context(io);
-            handler.on_tls_error(&mut cx, id, error);
+        } else {
+            self.tell_why_not(io, id, &closed.reason);
         }
         if let Some(session) = io.session(id) {
             session.met = if mutant("tell the end twice") { met } else { Met::Closed };

@@ -27,8 +27,8 @@ struct Shared {
 pub(super) enum Service {
     WebSocket(ServiceIndex),
     Raw,
-    /// Bytes, once the TLS handshake is over.
-    RawSecure,
+    /// Bytes, once what comes before them is over: a proxy's header, a TLS handshake.
+    RawLater,
 }
 
 impl Services {
@@ -58,7 +58,7 @@ impl Services {
     pub(super) fn enter(&mut self, listen: &Listen) -> Result<Service, ConfigError> {
         match &listen.serve {
             Serve::WebSocket => Ok(Service::WebSocket(ServiceIndex(0))),
-            Serve::Raw if listen.tls.is_some() => Ok(Service::RawSecure),
+            Serve::Raw if listen.tls.is_some() || listen.proxy.is_some() => Ok(Service::RawLater),
             Serve::Raw => Ok(Service::Raw),
             Serve::WebSocketWith(config) => {
                 config.check()?;

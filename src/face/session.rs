@@ -35,12 +35,12 @@ pub(super) struct Session<C> {
 ///             transport stands        answered   │       │
 /// Dialling ───────────────────► Calling ─────────┘       │
 ///    └── raw ───────────────────────────────► Raw ───────┘
-/// Securing ── raw, TLS handshake over ─────────┘
+/// Admitting ── raw, what came first is over ────┘
 /// ```
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// For the end of the TLS handshake, and bytes then.
-    Securing,
+    /// For what comes before the bytes of a raw connection: a proxy's header, the TLS handshake.
+    Admitting,
     /// For the rest of the request's head; what came of it, if anything did.
     Opening(Option<Box<PartialHead>>),
     /// For the handler's decision.
@@ -71,7 +71,7 @@ impl Outcome {
     pub(super) fn of(stage: &Stage, reason: Option<Reason>) -> Self {
         let target = match stage {
             Stage::Dialling(call) | Stage::Calling(call) => Some(call.target.clone()),
-            Stage::Securing
+            Stage::Admitting
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Socket(_)
@@ -176,7 +176,7 @@ impl<C: Default> Session<C> {
 impl<C> Session<C> {
     /// Whether it counts as one that has not completed its opening handshake.
     pub(super) fn is_opening(&self) -> bool {
-        matches!(self.stage, Stage::Securing | Stage::Opening(_) | Stage::Held(_))
+        matches!(self.stage, Stage::Admitting | Stage::Opening(_) | Stage::Held(_))
     }
 
     /// How many bytes there are of a message that is not whole yet.

@@ -101,7 +101,7 @@ fn dismiss<H: Handler>(cx: &mut Context<'_, H>, id: ConnId) {
         // Where it is closing already, its own bound holds.
         Stage::Socket(_) => drop(cx.close(id, CloseCode::GOING_AWAY, "")),
         Stage::Raw => cx.finish(id),
-        Stage::Securing | Stage::Opening(_) | Stage::Held(_) | Stage::Dialling(_) | Stage::Calling(_) => {
+        Stage::Admitting | Stage::Opening(_) | Stage::Held(_) | Stage::Dialling(_) | Stage::Calling(_) => {
             cx.abort(id);
         }
         Stage::Ended(_) => {}

@@ -144,6 +144,7 @@ impl Ends {
             Reason::NotConnected(_) => &mut self.not_connected,
             Reason::Refused(_) => &mut self.refused,
             Reason::Lost(_) => &mut self.lost,
+            Reason::Proxy(_) => &mut self.proxy,
             Reason::Tls(_) => &mut self.tls,
         });
     }

@@ -100,6 +100,15 @@ impl UnixAddr {
         address.as_abstract_namespace().map(|name| UnixAddr(Name::Abstract(name.into())))
     }
 
+    /// A name as it stands in the kernel's address: an abstract one begins with a NUL; `None` if it is empty.
+    pub(crate) fn from_bytes(name: &[u8]) -> Option<Self> {
+        match name {
+            [] => None,
+            [0, name @ ..] => Some(UnixAddr(Name::Abstract(name.into()))),
+            path => Some(UnixAddr(Name::Path(OsStr::from_bytes(path).into()))),
+        }
+    }
+
     /// The name as the kernel takes it.
     pub(super) fn to_kernel(&self) -> std::io::Result<SockAddr> {
         match &self.0 {

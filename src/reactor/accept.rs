@@ -5,8 +5,10 @@ use std::fmt;
 use crate::journal::Kind;
 use crate::mutants::mutant;
 use crate::net::{AcceptError, CloseHow, Peer, SocketId, System};
-use crate::reactor::connection::Connection;
-use crate::reactor::core::{Alarm, Core, tick_after};
+use crate::proxy::ProxyError;
+use crate::reactor::connection::{Connection, Phase};
+use crate::reactor::core::{Alarm, Core, Cut, tick_after};
+use crate::reactor::driver::Cause;
 use crate::reactor::{ConnId, Driver, Io, ListenerId};
 use crate::stats::add_one;
 use crate::tls::Acceptor;
@@ -72,7 +74,11 @@ fn enter<D: Driver, S: System>(
     socket: SocketId,
     peer: &Peer,
 ) {
-    let tls = core.listeners.get(listener.0).and_then(|listener| listener.tls.as_ref());
+    let way_in = core.listeners.get(listener.0);
+    let proxies = way_in.and_then(|listener| listener.proxies.as_ref());
+    let is_trusted = proxies.map(|proxies| proxies.trusts(peer.ip()));
+    // Who is sent away at once costs no handshake.
+    let tls = way_in.and_then(|listener| listener.tls.as_ref()).filter(|_| is_trusted != Some(false));
     let tls = match tls.map(Acceptor::session).transpose() {
         Ok(tls) => tls,
         Err(error) => return turn_away(core, system, socket, &error),
@@ -81,6 +87,9 @@ fn enter<D: Driver, S: System>(
     let mut connection = Connection::new(session, socket);
     if let Some(tls) = tls {
         connection.secure(tls);
+    }
+    if is_trusted.is_some() {
+        connection.phase = Phase::Announcing;
     }
     let Ok(key) = core.connections.insert(connection) else {
         return turn_away(core, system, socket, &"there is no place for it");
@@ -93,6 +102,9 @@ fn enter<D: Driver, S: System>(
     let (id, io) = (ConnId(key), &mut Io { core, system });
     io.note(Kind::Arrival, format_args!("{id:?} came from {peer}"));
     driver.opened(io, id);
+    if is_trusted == Some(false) {
+        core.kill(key, Cause::Proxy(ProxyError::Untrusted(peer.ip())), Cut::Reset);
+    }
 }
 
 /// Closes what was accepted and cannot be taken in.

@@ -31,6 +31,8 @@ pub(super) struct Connection<P> {
 /// ```text
 /// Dialling ──┐ the first of its attempts stands; those accepted begin here
 ///            ▼
+/// (Announcing) │ behind a proxy: it has said whose connection this is
+///            ▼
 /// (Securing) │ with TLS: its handshake is over
 ///            ▼
 ///           finish()            queue flushed, write side shut          end of stream, bound or deadline
@@ -44,6 +46,8 @@ pub(super) struct Connection<P> {
 pub(super) enum Phase {
     /// On its way to a peer.
     Dialling,
+    /// Waits for the header of its proxy.
+    Announcing,
     /// Performs its TLS handshake.
     Securing,
     /// Receives and sends.
@@ -163,6 +167,11 @@ impl<P> Connection<P> {
         }
     }
 
+    /// Whether the next step is one of a TLS handshake, or will be as soon as the proxy has spoken.
+    pub(super) fn has_handshake_before_it(&self) -> bool {
+        self.phase == Phase::Securing || self.phase == Phase::Announcing && self.is_secure()
+    }
+
     /// Whether what goes in and out is encrypted.
     #[inline]
     pub(super) fn is_secure(&self) -> bool {
@@ -222,7 +231,9 @@ impl<P> Connection<P> {
     pub(super) fn takes(&self) -> Result<(), SendError> {
         match self.phase {
             Phase::Open if !self.flags.has(Flags::LAST_SENT) => Ok(()),
-            Phase::Open | Phase::Dialling | Phase::Securing | Phase::Finishing => Err(SendError::Closing),
+            Phase::Open | Phase::Dialling | Phase::Announcing | Phase::Securing | Phase::Finishing => {
+                Err(SendError::Closing)
+            }
             Phase::Lingering | Phase::Dead => Err(SendError::Gone),
         }
     }
@@ -301,7 +312,7 @@ impl<P> Connection<P> {
                 self.flags.has(Flags::READABLE) || self.flags.has(Flags::WRITABLE) && self.queued() > 0
             }
             Phase::Finishing => self.flags.has(Flags::WRITABLE) && self.queued() > 0,
-            Phase::Lingering => self.flags.has(Flags::READABLE),
+            Phase::Announcing | Phase::Lingering => self.flags.has(Flags::READABLE),
             Phase::Dead => false,
         }
     }

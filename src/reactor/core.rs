@@ -7,6 +7,7 @@ use crate::buf::{BufferPool, NoMemory};
 use crate::journal::Journal;
 use crate::mutants::mutant;
 use crate::net::{Addr, SocketId};
+use crate::proxy::{Header, TrustedProxies};
 use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::driver::{Cause, End};
 use crate::reactor::output::{Output, Part, Staged};
@@ -33,6 +34,8 @@ pub(super) struct Core<P> {
     pub(super) accounts: HashMap<Key, Account>,
     /// What was done for all of them together, since the loop began.
     pub(super) shed: Shed,
+    /// What proxies have said of the connections that they relay.
+    pub(super) announced: HashMap<Key, Header>,
     /// Where queues get their memory, and give it back.
     pub(super) buffers: BufferPool,
     /// Connections to visit in the next turn, in order; each stands here once at most ([`Flags::LISTED`]).
@@ -107,6 +110,8 @@ pub(super) struct Listener {
     pub(super) retry: Option<TimerKey>,
     /// Where its connections begin with a TLS handshake.
     pub(super) tls: Option<Acceptor>,
+    /// Where its connections come from these proxies alone, and begin with what they say.
+    pub(super) proxies: Option<TrustedProxies>,
 }
 
 /// How the descriptor of a dead connection is closed.
@@ -124,6 +129,7 @@ impl<P> Core<P> {
             queued: 0,
             accounts: HashMap::new(),
             shed: Shed::default(),
+            announced: HashMap::new(),
             buffers: BufferPool::new(settings.queue_pool),
             settings,
             connections: Slab::with_capacity(CONNECTIONS_AT_FIRST),
@@ -384,11 +390,11 @@ impl<P> Core<P> {
         connection.trim();
     }
 
-    /// Keeps bytes that the driver left for later.
+    /// Keeps bytes that the driver left for later, or of a header that has not come whole.
     #[cold]
     pub(super) fn carry(&mut self, key: Key, bytes: &[u8]) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.phase == Phase::Open
+        if matches!(connection.phase, Phase::Open | Phase::Announcing)
             && connection.backlog().carry.append(bytes, &mut self.buffers) == Err(NoMemory)
         {
             self.kill(key, Cause::Lost(io::ErrorKind::OutOfMemory.into()), Cut::Reset);

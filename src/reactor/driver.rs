@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::net::{Addr, NetError, Peer};
+use crate::proxy::ProxyError;
 use crate::reactor::{Io, SlowTurn};
 use crate::slab::Key;
 use crate::time::wheel::TimerKey;
@@ -43,7 +44,7 @@ impl fmt::Debug for ListenerId {
 /// A connection meets them in this order, each on the loop's thread and none inside another:
 ///
 /// ```text
-/// open → opened → secured?, or connected → ( receive | stirred | landing → landed | deadline | drained | left )* → end_of_stream? → closed
+/// open → opened → admitted?, or connected → ( receive | stirred | landing → landed | deadline | drained | left )* → end_of_stream? → closed
 /// ```
 pub trait Driver {
     /// What a driver keeps of one connection, stored in the loop's slab.
@@ -52,11 +53,12 @@ pub trait Driver {
     /// A listener accepted a connection: makes its session. `peer` is who connected.
     fn open(&mut self, listener: ListenerId, peer: &Peer) -> Self::Session;
 
-    /// The connection has its id and may be sent to; where [`Io::is_securing`], only once it is [`Driver::secured`].
+    /// The connection has its id and may be sent to; where something comes first, a header of a proxy or a TLS
+    /// handshake, only once it is [`Driver::admitted`].
     fn opened(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
 
-    /// The TLS handshake of a connection that was accepted is over: it may be sent to.
-    fn secured(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
+    /// What came first on a connection that was accepted is over: it may be sent to.
+    fn admitted(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
 
     /// A connection of [`Io::connect`] stands, with TLS where it was asked for, and may be sent to.
     fn connected(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId);
@@ -151,6 +153,8 @@ pub enum Cause {
     NotConnected(NetError),
     /// The stream failed.
     Lost(io::Error),
+    /// It did not come by a trusted proxy, or not as one has it come.
+    Proxy(ProxyError),
     /// TLS failed.
     Tls(TlsError),
 }

@@ -330,7 +330,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let Some(connection) = self.core.connections.get_mut(key) else { return };
         connection.deadline = None;
         match connection.phase {
-            Phase::Open | Phase::Dialling | Phase::Securing => {
+            Phase::Open | Phase::Dialling | Phase::Announcing | Phase::Securing => {
                 self.driver.deadline(&mut Io { core: &mut self.core, system: &mut self.system }, ConnId(key));
             }
             Phase::Lingering => self.core.kill(key, Cause::Finished, Cut::Clean),
@@ -366,6 +366,9 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         while let Some((key, cut)) = self.core.dead.pop() {
             let Some(mut connection) = self.core.connections.remove(key) else { continue };
             self.core.accounts.remove(&key);
+            if !self.core.announced.is_empty() {
+                self.core.announced.remove(&key);
+            }
             if let Some(dial) = connection.backlog.as_mut().and_then(|backlog| backlog.dial.as_mut()) {
                 dial.close(&mut self.system);
                 continue;

@@ -5,11 +5,12 @@ use std::{fmt, io};
 use crate::journal::Kind;
 use crate::mutants::mutant;
 use crate::net::{Addr, CloseHow, ConnectOptions, Destination, ListenOptions, NetError, Peer, System};
+use crate::proxy::{Header, TrustedProxies};
 use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::core::{Alarm, Core, Course, Cut, Listener, tick_after};
 use crate::reactor::driver::{Cause, ConnId, ListenerId};
 use crate::reactor::sent::{Bound, SendError, Sent};
-use crate::reactor::{dial, event, write};
+use crate::reactor::{announce, dial, event, write};
 use crate::stats::add_one;
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
@@ -135,7 +136,9 @@ impl<P> Io<'_, P> {
                 Err(self.refuse(id, size, pending))
             }
             (Phase::Open, _) => Ok(()),
-            (Phase::Dialling | Phase::Securing | Phase::Finishing, _) => Err(SendError::Closing),
+            (Phase::Dialling | Phase::Announcing | Phase::Securing | Phase::Finishing, _) => {
+                Err(SendError::Closing)
+            }
             (Phase::Lingering | Phase::Dead, _) => Err(SendError::Gone),
         }
     }
@@ -191,7 +194,7 @@ impl<P> Io<'_, P> {
         let Some(connection) = self.core.connections.get_mut(id.0) else { return };
         match connection.phase {
             Phase::Open => {}
-            Phase::Dialling | Phase::Securing => {
+            Phase::Dialling | Phase::Announcing | Phase::Securing => {
                 return self.core.kill(id.0, Cause::Aborted, Cut::Clean);
             }
             Phase::Finishing | Phase::Lingering | Phase::Dead => return,
@@ -264,6 +267,14 @@ impl<P> Io<'_, P> {
         }
     }
 
+    /// Makes every connection that comes by this listener from now on come from one of these proxies and begin with what
+    /// it says, before anything else; all others end with [`Cause::Proxy`].
+    pub fn trust_proxies(&mut self, id: ListenerId, proxies: TrustedProxies) {
+        if let Some(listener) = self.core.listeners.get_mut(id.0) {
+            listener.proxies = Some(proxies);
+        }
+    }
+
     /// Whether a connection is still in its TLS handshake.
     #[must_use]
     pub fn is_securing(&self, id: ConnId) -> bool {
@@ -308,7 +319,7 @@ impl<P> Io<'_, P> {
     /// the loop is not busy.
     pub fn set_deadline(&mut self, id: ConnId, at: Option<Time>) {
         let phase = self.core.connections.get(id.0).map(|connection| connection.phase);
-        if matches!(phase, Some(Phase::Open | Phase::Dialling | Phase::Securing)) {
+        if matches!(phase, Some(Phase::Open | Phase::Dialling | Phase::Announcing | Phase::Securing)) {
             self.core.set_deadline(id.0, at);
         }
     }
@@ -332,12 +343,31 @@ impl<P> Io<'_, P> {
         self.system.random(bytes)
     }
 
-    /// Who is on the other side.
+    /// Who is on the other side: who a trusted proxy says it is, or else who is at the other end of the socket. What a
+    /// proxy said is known until [`Driver::closed`](super::Driver::closed) returned.
     ///
     /// # Errors
     ///
     /// Where the connection is gone, or the system does not know.
     pub fn peer(&self, id: ConnId) -> io::Result<Peer> {
+        match self.announced(id).and_then(announce::peer_of) {
+            Some(peer) => Ok(peer),
+            None => self.socket_peer(id),
+        }
+    }
+
+    /// What the proxy of a connection said of it.
+    #[must_use]
+    pub fn announced(&self, id: ConnId) -> Option<&Header> {
+        self.core.announced.get(&id.0)
+    }
+
+    /// Who is at the other end of the socket, which may be a proxy.
+    ///
+    /// # Errors
+    ///
+    /// Where the connection is gone, or the system does not know.
+    pub fn socket_peer(&self, id: ConnId) -> io::Result<Peer> {
         match self.core.connections.get(id.0) {
             Some(connection) if connection.phase != Phase::Dead => self.system.peer(connection.socket),
             _ => Err(io::ErrorKind::NotConnected.into()),
@@ -453,7 +483,8 @@ pub(super) fn listen<P>(
     options: &ListenOptions,
 ) -> Result<(ListenerId, Addr), NetError> {
     let (socket, addr) = system.listen(addr, options)?;
-    let listener = Listener { socket, addr: addr.clone(), listed: false, retry: None, tls: None };
+    let listener =
+        Listener { socket, addr: addr.clone(), listed: false, retry: None, tls: None, proxies: None };
     let Ok(key) = core.listeners.insert(listener) else {
         system.close(socket, CloseHow::Graceful);
         return Err(NetError::listen(&addr, "counting the listener", io::ErrorKind::OutOfMemory.into()));

@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 mod accept;
+mod announce;
 mod awake;
 mod connection;
 mod core;

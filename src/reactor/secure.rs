@@ -57,7 +57,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             let Some(key) = self.core.handshakes.pop_front() else { return };
             let Some(connection) = self.core.connections.get_mut(key) else { continue };
             connection.flags.clear(Flags::LISTED);
-            if connection.phase == Phase::Securing && self.goes_on(key) {
+            if connection.has_handshake_before_it() && self.goes_on(key) {
                 budget = budget.saturating_sub(1);
             }
             self.core.list(key);
@@ -72,8 +72,11 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         }
         let before = self.steps(key);
         let Some(connection) = self.core.connections.get(key) else { return false };
-        if connection.phase == Phase::Securing && connection.flags.has(Flags::READABLE) {
-            self.receive_secure(key);
+        match connection.phase {
+            _ if !connection.flags.has(Flags::READABLE) => {}
+            Phase::Announcing => self.receive_announcement(key),
+            Phase::Securing => self.receive_secure(key),
+            Phase::Dialling | Phase::Open | Phase::Finishing | Phase::Lingering | Phase::Dead => {}
         }
         self.steps(key) != before
     }
@@ -89,6 +92,18 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let outcome = talk(&mut self.core, &mut self.system, key, Session::start);
         if let Some(Err(error)) = outcome {
             self.fail(key, error);
+        }
+    }
+
+    /// Takes the first step of a handshake with bytes that came in clear, behind a proxy's header, in the loop's buffer.
+    pub(super) fn begin_with(&mut self, key: Key, from: usize, end: usize) {
+        let bytes = self.buffer.first_mut(end).get(from..).unwrap_or_default();
+        let place = self.opening.place(0, self.core.settings.receive_budget);
+        let Some(place) = place.get_mut(..bytes.len()) else { return };
+        place.copy_from_slice(bytes);
+        let end = place.len();
+        if end > 0 {
+            self.open(key, end);
         }
     }
 
@@ -137,7 +152,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let outcome =
             talk(&mut self.core, &mut self.system, key, |tls, seal| tls.open(input, &mut plain, seal));
         self.stand(key);
-        self.deliver(key, &mut plain);
+        deliver(&mut self.driver, &mut self.core, &mut self.system, key, &mut plain);
         plain.clear();
         self.opening.plain = plain;
         match outcome {
@@ -158,29 +173,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         connection.phase = Phase::Open;
         add_one(&mut self.core.stats.tls.done);
         let io = &mut Io { core: &mut self.core, system: &mut self.system };
-        if is_client { self.driver.connected(io, ConnId(key)) } else { self.driver.secured(io, ConnId(key)) }
-    }
-
-    fn deliver(&mut self, key: Key, plain: &mut [u8]) {
-        let Some(connection) = self.core.connections.get(key) else { return };
-        if connection.phase != Phase::Open {
-            return;
-        }
-        if plain.is_empty() {
-            let io = &mut Io { core: &mut self.core, system: &mut self.system };
-            return self.driver.stirred(io, ConnId(key));
-        }
-        // The driver may have paused what it was just told of.
-        let taken = if connection.listens() {
-            let io = &mut Io { core: &mut self.core, system: &mut self.system };
-            self.driver.receive(io, ConnId(key), plain)
-        } else {
-            0
-        };
-        let left = plain.get(taken..).unwrap_or_default();
-        if !left.is_empty() {
-            self.core.carry(key, left);
-        }
+        if is_client { self.driver.connected(io, ConnId(key)) } else { self.driver.admitted(io, ConnId(key)) }
     }
 
     /// The end that TLS told of is met by the next visit, for which nothing else may come.
@@ -204,6 +197,30 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         if let Some(connection) = self.core.connections.get_mut(key) {
             connection.staged = Staged::default();
         }
+    }
+}
+
+/// Gives the driver what comes behind a header or out of a record, and keeps what it leaves.
+pub(super) fn deliver<D: Driver>(
+    driver: &mut D,
+    core: &mut Core<D::Session>,
+    system: &mut dyn System,
+    key: Key,
+    bytes: &mut [u8],
+) {
+    let Some(connection) = core.connections.get(key) else { return };
+    if connection.phase != Phase::Open {
+        return;
+    }
+    if bytes.is_empty() {
+        return driver.stirred(&mut Io { core, system }, ConnId(key));
+    }
+    // The driver may have paused what it was just told of.
+    let listens = connection.listens();
+    let taken = if listens { driver.receive(&mut Io { core, system }, ConnId(key), bytes) } else { 0 };
+    let left = bytes.get(taken..).unwrap_or_default();
+    if !left.is_empty() {
+        core.carry(key, left);
     }
 }
 

@@ -22,8 +22,10 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             }
         } else if connection.phase == Phase::Dialling {
             self.look(key);
-        } else if connection.phase == Phase::Securing {
+        } else if connection.has_handshake_before_it() {
             return self.line_up(key);
+        } else if connection.phase == Phase::Announcing {
+            self.receive_announcement(key);
         } else {
             self.visit_in_trouble(key);
         }
@@ -59,7 +61,12 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             Phase::Open if connection.is_secure() => self.receive_secure(key),
             Phase::Open => self.receive(key),
             Phase::Lingering if connection.flags.has(Flags::READABLE) => self.discard(key),
-            Phase::Dialling | Phase::Securing | Phase::Finishing | Phase::Lingering | Phase::Dead => {}
+            Phase::Dialling
+            | Phase::Announcing
+            | Phase::Securing
+            | Phase::Finishing
+            | Phase::Lingering
+            | Phase::Dead => {}
         }
     }
 

@@ -146,6 +146,8 @@ counts! {
         refused,
         /// The stream failed.
         lost,
+        /// They did not come by a trusted proxy, or not as one has them come.
+        proxy,
         /// TLS failed.
         tls,
     }

@@ -15,6 +15,7 @@ use gnezdo::tls::{Identity, ServerName, TlsClient, TlsError, TlsServer};
 use gnezdo::ws::CloseCode;
 use gnezdo::{
     Addr, Closed, Config, ConnId, Connect, Context, Handler, Listen, Message, Reactor, Reason, Timeout,
+    TrustedProxies,
 };
 use pki_types::pem::PemObject;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -234,6 +235,30 @@ fn a_websocket_over_tls_echoes_and_closes() {
     let stats = both.reactor.stats();
     assert_eq!((stats.tls.done, stats.tls.failed, stats.ends.tls), (2, 0, 0));
     assert_eq!((stats.sent.binaries, stats.received.binaries), (6, 6));
+}
+
+#[test]
+fn a_proxy_speaks_before_the_handshake_begins() {
+    let authority = Authority::new();
+    let proxies = Some(TrustedProxies::networks(["127.0.0.1"]).unwrap());
+    for together in [true, false] {
+        let mut both = Loop::new(&Listen { proxy: proxies.clone(), ..raw(&authority.server()) });
+        let client = stranger(&authority, both.addr, move |stream| {
+            let mut bytes = b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 443\r\n".to_vec();
+            if together {
+                stream.conn.write_tls(&mut bytes).unwrap();
+            }
+            stream.sock.write_all(&bytes).unwrap();
+            stream.write_all(b"hello").unwrap();
+            stream.read_exact(&mut [0; 5]).unwrap();
+        });
+        both.until("open", |both| !both.served.is_empty());
+        let peer = both.reactor.with(|both, cx| cx.peer(both.served[0]).unwrap());
+        assert_eq!(peer.to_string(), "192.0.2.7:40000");
+        both.until("the end", |both| !both.served_ended.is_empty());
+        client.join().unwrap();
+        assert_eq!(both.both().refused, []);
+    }
 }
 
 #[test]
