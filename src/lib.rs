@@ -31,8 +31,8 @@ pub mod ws;
 #[cfg(feature = "net")]
 pub use face::{
     Accept, Answer, CloseError, Closed, Config, ConfigError, Connect, ConnectError, Context, DecideError,
-    Error, Handler, Listen, Listening, PostError, Published, Reactor, Reason, Remote, Request, Result, Serve,
-    ShutdownReport, Side, Stats, Target, TargetError, Timeout, Timeouts, WebSocketConfig,
+    Drain, Error, Handler, Listen, Listening, PostError, Published, Reactor, Reason, Remote, Request, Result,
+    Serve, ShutdownReport, Side, Stats, Target, TargetError, Timeout, Timeouts, WebSocketConfig,
 };
 #[cfg(feature = "net")]
 pub use net::{Addr, ListenOptions, Peer};

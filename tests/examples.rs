@@ -2,6 +2,9 @@
 #![cfg(feature = "net")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
+#[cfg(target_os = "linux")]
+mod replacement;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -160,7 +163,7 @@ fn said(name: &str, arguments: &[&str]) -> Result<String, String> {
 
 #[test]
 fn every_example_with_arguments_helps() {
-    for name in ["echo", "tcp_echo", "client", "proxy", "embed", "remote", "chat", "ticker"] {
+    for name in ["echo", "tcp_echo", "client", "proxy", "embed", "remote", "chat", "ticker", "takeover"] {
         let help = said(name, &["--help"]).unwrap();
         assert!(help.contains(&format!("usage: {name}")), "{help}");
     }
@@ -180,6 +183,8 @@ fn every_example_says_what_is_wrong_with_its_arguments() {
         ("remote", &["nowhere"], "no port"),
         ("chat", &["nowhere"], "no port"),
         ("ticker", &["--rounds", "many"], "many"),
+        ("takeover", &[], "--help"),
+        ("takeover", &["/nowhere/at/all", "nowhere"], "no port"),
     ] {
         let failed = said(name, arguments).unwrap_err();
         assert!(failed.starts_with(&format!("{name}: ")) && failed.contains(cure), "{arguments:?}: {failed}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::http::HeadLimits;
-use crate::net::ListenOptions;
+use crate::net::{Addr, ListenOptions};
 use crate::proxy::TrustedProxies;
 use crate::reactor::{Settings, SettingsError};
 use crate::tls::TlsServer;
@@ -144,6 +144,26 @@ pub enum Serve {
     WebSocketWith(Box<WebSocketConfig>),
     /// Bytes, as they come: [`Handler::on_bytes`](crate::Handler::on_bytes).
     Raw,
+    /// The listeners themselves, all others of the reactor, to a process of the same user that takes this one's place
+    /// ([`Predecessor`](crate::net::Predecessor)): once that one serves, this one lets go of them and ends as said here.
+    /// At a path in the Unix domain; each message has to come within [`Timeouts::opening`].
+    Takeover(Drain),
+}
+
+/// How a reactor ends that takes no more connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// For how long those that stand may go on as if nothing had happened. Default 60 s.
+    pub patience: Duration,
+    /// How long those that are left then may take to end in good order, as by
+    /// [`Context::shutdown`](crate::Context::shutdown). Default 5 s.
+    pub grace: Duration,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { patience: Duration::from_secs(60), grace: Duration::from_secs(5) }
+    }
 }
 
 impl Listen {
@@ -151,6 +171,22 @@ impl Listen {
     #[must_use]
     pub fn raw() -> Self {
         Self { serve: Serve::Raw, ..Self::default() }
+    }
+
+    /// A listener for successors, with the default [`Drain`].
+    #[must_use]
+    pub fn takeover() -> Self {
+        Self { serve: Serve::Takeover(Drain::default()), ..Self::default() }
+    }
+
+    /// Whether it can be had at `addr`.
+    pub(super) fn check(&self, addr: &Addr) -> Result<(), ConfigError> {
+        let is_plain = self.tls.is_none() && self.proxy.is_none();
+        let has_path = matches!(addr, Addr::Unix(addr) if addr.as_path().is_some());
+        match self.serve {
+            Serve::Takeover(_) if !is_plain || !has_path => Err(ConfigError::TakeoverElsewhere),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -175,6 +211,11 @@ pub enum ConfigError {
     /// A compression setting is out of its range.
     #[error("configuration: {0}")]
     Deflate(#[from] DeflateConfigError),
+    /// Successors have to come to a path of the Unix domain, in clear and without a proxy.
+    #[error(
+        "configuration: a takeover is listened for at a path, as `unix:/run/echo.takeover`, without tls or proxy"
+    )]
+    TakeoverElsewhere,
     /// There are more kinds of WebSocket service than can be counted.
     #[error("configuration: more than 65,535 listeners with a WebSocketConfig of their own")]
     TooManyServices,

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::face::closed::Reason;
-use crate::face::config::Listen;
+use crate::face::config::{Drain, Listen};
 use crate::face::reactor::Listening;
 use crate::face::runtime::Shared;
 use crate::face::services::Service;
@@ -13,7 +13,7 @@ use crate::face::shutdown;
 use crate::face::{Accept, Handler, Result};
 use crate::http::Response;
 use crate::mutants::mutant;
-use crate::net::{Addr, Peer};
+use crate::net::{Addr, Inherited, NetError, Peer};
 use crate::proxy;
 use crate::reactor::{Bound, ConnId, Io, ListenerId, SendError, Sent};
 use crate::stats::add_one;
@@ -139,6 +139,7 @@ impl<H: Handler> Context<'_, H> {
             }
             Stage::Raw => self.io.send(id, &[], message.as_bytes(), Bound::Kept),
             Stage::Admitting
+            | Stage::Successor(_)
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
@@ -186,6 +187,7 @@ impl<H: Handler> Context<'_, H> {
                 protocol.ping(&payload, &mut self.shared.space, &mut frame).map_err(not_sent)
             }
             Stage::Admitting
+            | Stage::Successor(_)
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
@@ -244,6 +246,7 @@ impl<H: Handler> Context<'_, H> {
                 Ok(())
             }
             Stage::Admitting
+            | Stage::Successor(_)
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
@@ -397,8 +400,29 @@ impl<H: Handler> Context<'_, H> {
     ///
     /// An [`Error`](crate::Error) that names the address and the cure.
     pub fn listen(&mut self, addr: &Addr, listen: &Listen) -> Result<Listening> {
+        listen.check(addr)?;
+        self.serve(listen, |io| io.listen(addr, &listen.options))
+    }
+
+    /// Serves a listener that another process opened: the predecessor whose place this one takes, or systemd. Its
+    /// backlog, its mode and how its port is shared stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`](crate::Error) that names the address.
+    pub fn listen_on(&mut self, inherited: Inherited, listen: &Listen) -> Result<Listening> {
+        listen.check(inherited.addr())?;
+        self.serve(listen, |io| io.adopt(inherited, &listen.options))
+    }
+
+    /// Has a listener that `open` opens serve what `listen` says.
+    fn serve(
+        &mut self,
+        listen: &Listen,
+        open: impl FnOnce(&mut Io<'_, Session<H::Conn>>) -> std::result::Result<(ListenerId, Addr), NetError>,
+    ) -> Result<Listening> {
         let service = self.shared.services.enter(listen)?;
-        match self.io.listen(addr, &listen.options) {
+        match open(&mut self.io) {
             Ok((id, addr)) => {
                 self.shared.services.bind(id, service);
                 if let Some(tls) = &listen.tls {
@@ -435,6 +459,13 @@ impl<H: Handler> Context<'_, H> {
     /// changes the grace to what is asked then.
     pub fn shutdown(&mut self, grace: Duration) {
         shutdown::begin(self, grace);
+    }
+
+    /// Takes no more connections: closes the listeners, lets the connections that stand go on for as long as `drain`
+    /// says, and then ends what is left by [`Context::shutdown`]. Stops as soon as there are none. After a shutdown it
+    /// changes nothing.
+    pub fn drain(&mut self, drain: Drain) {
+        shutdown::drain(self, drain);
     }
 
     /// Makes [`Reactor::run`](crate::Reactor::run) return after this turn. Connections are not told.

@@ -13,6 +13,7 @@ mod handler;
 mod opening;
 mod publish;
 mod reactor;
+mod relief;
 mod remote;
 mod runtime;
 mod services;
@@ -24,7 +25,7 @@ mod watch;
 
 pub use answer::{Accept, Answer, Request};
 pub use closed::{Closed, Reason, Side, Timeout};
-pub use config::{Config, ConfigError, Listen, Serve, Timeouts, WebSocketConfig};
+pub use config::{Config, ConfigError, Drain, Listen, Serve, Timeouts, WebSocketConfig};
 pub use connect::{Connect, ConnectError};
 pub use context::{CloseError, Context, DecideError};
 pub use error::{Error, Result};

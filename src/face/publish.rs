@@ -91,6 +91,7 @@ impl<H: Handler> Context<'_, H> {
             }
             Stage::Socket(_)
             | Stage::Admitting
+            | Stage::Successor(_)
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
@@ -130,6 +131,7 @@ impl<H: Handler> Context<'_, H> {
                 Stage::Socket(protocol) => protocol.state() == State::Open,
                 Stage::Raw => true,
                 Stage::Admitting
+                | Stage::Successor(_)
                 | Stage::Opening(_)
                 | Stage::Held(_)
                 | Stage::Dialling(_)

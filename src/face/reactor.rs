@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::face::remote::{Remote, Wish};
 use crate::face::runtime::Runtime;
 use crate::face::{Config, Context, Error, Handler, Listen, Result, ShutdownReport};
-use crate::net::{Addr, OsSystem, System};
+use crate::net::{Addr, Inherited, OsSystem, System};
 use crate::reactor::{EventLoop, ListenerId};
 use crate::time::Time;
 
@@ -93,6 +93,15 @@ impl<H: Handler, S: System> Reactor<H, S> {
     /// An [`Error`] that names the address and the cure.
     pub fn listen_with(&mut self, addr: &Addr, listen: &Listen) -> Result<Listening> {
         self.with(|_, cx| cx.listen(addr, listen))
+    }
+
+    /// Serves a listener that another process opened, as [`Context::listen_on`].
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] that names the address.
+    pub fn listen_on(&mut self, inherited: Inherited, listen: &Listen) -> Result<Listening> {
+        self.with(|_, cx| cx.listen_on(inherited, listen))
     }
 
     /// Runs until [`Context::stop`], or until a shutdown is complete; [`Reactor::shutdown_report`] then tells how it went.

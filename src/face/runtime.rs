@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::face::closed::Reason;
 use crate::face::config::Timeouts;
+use crate::face::relief::Relief;
 use crate::face::remote::{Ending, Posts, Wish};
 use crate::face::services::{Service, Services};
 use crate::face::session::{Met, Moment, Outcome, ServiceIndex, Session, Stage};
@@ -147,7 +148,7 @@ impl Shared {
                 self.opening = self.opening.saturating_sub(1);
             }
             Stage::Socket(mut protocol) => protocol.release(&mut self.space),
-            Stage::Dialling(_) | Stage::Calling(_) | Stage::Raw | Stage::Ended(_) => {}
+            Stage::Successor(_) | Stage::Dialling(_) | Stage::Calling(_) | Stage::Raw | Stage::Ended(_) => {}
         }
     }
 }
@@ -258,17 +259,23 @@ impl<H: Handler> Driver for Runtime<H> {
             Service::WebSocket(index) => Session::new(index, Stage::Opening(None)),
             Service::Raw => Session::new(ServiceIndex(0), Stage::Raw),
             Service::RawLater => Session::new(ServiceIndex(0), Stage::Admitting),
+            Service::Takeover(drain) => {
+                Session::new(ServiceIndex(0), Stage::Successor(Box::new(Relief::new(drain))))
+            }
         }
     }
 
     fn opened(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
         let Some(session) = io.session(id) else { return };
         self.shared.services.share(session.service);
-        if !session.is_opening() {
-            return self.open_to_handler(io, id);
+        match &session.stage {
+            Stage::Successor(_) => {}
+            _ if session.is_opening() => {
+                self.shared.enter(id);
+                self.bound_openings(io);
+            }
+            _ => return self.open_to_handler(io, id),
         }
-        self.shared.enter(id);
-        self.bound_openings(io);
         io.set_deadline(id, Some(io.now().saturating_add(self.shared.timeouts.opening)));
     }
 
@@ -292,6 +299,10 @@ impl<H: Handler> Driver for Runtime<H> {
                 Stage::Socket(_) => {
                     self.converse(io, id, &mut input);
                     break;
+                }
+                Stage::Successor(_) => {
+                    self.hear_successor(io, id, input);
+                    return total;
                 }
                 Stage::Opening(_) => self.read_head(io, id, &mut input),
                 Stage::Calling(_) => self.read_answer(io, id, &mut input),
@@ -324,6 +335,7 @@ impl<H: Handler> Driver for Runtime<H> {
         match &mut session.stage {
             Stage::Socket(protocol) => protocol.landing(&mut self.shared.space),
             Stage::Admitting
+            | Stage::Successor(_)
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Dialling(_)
@@ -355,6 +367,7 @@ impl<H: Handler> Driver for Runtime<H> {
             (Stage::Calling(_), _) => self.end(io, id, Reason::Refused(HttpError::Incomplete.into())),
             (
                 Stage::Admitting
+                | Stage::Successor(_)
                 | Stage::Opening(_)
                 | Stage::Held(_)
                 | Stage::Dialling(_)
@@ -381,7 +394,9 @@ impl<H: Handler> Driver for Runtime<H> {
 
     fn deadline(&mut self, io: &mut Io<'_, Self::Session>, id: ConnId) {
         match io.session(id).map(|session| &session.stage) {
-            Some(Stage::Admitting | Stage::Opening(_) | Stage::Held(_)) => self.cut(io, id, Timeout::Opening),
+            Some(Stage::Admitting | Stage::Successor(_) | Stage::Opening(_) | Stage::Held(_)) => {
+                self.cut(io, id, Timeout::Opening);
+            }
             Some(Stage::Dialling(_) | Stage::Calling(_)) => self.cut(io, id, Timeout::Connect),
             Some(Stage::Socket(_) | Stage::Raw) => self.overdue(io, id),
             Some(Stage::Ended(_)) | None => {}
@@ -391,7 +406,7 @@ impl<H: Handler> Driver for Runtime<H> {
     fn timer(&mut self, io: &mut Io<'_, Self::Session>, timer: TimerKey, token: u64) {
         let (handler, mut cx) = self.context(io);
         if cx.shared.shutdown.as_ref().is_some_and(|shutdown| shutdown.waits_for(timer)) {
-            return shutdown::end(&mut cx);
+            return shutdown::go_on(&mut cx);
         }
         handler.on_timer(&mut cx, token);
     }

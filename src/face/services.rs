@@ -1,6 +1,6 @@
 //! L4, what the listeners of a reactor serve: each [`WebSocketConfig`] is kept once, for as long as somebody uses it.
 
-use crate::face::config::{ConfigError, Listen, Serve, WebSocketConfig};
+use crate::face::config::{ConfigError, Drain, Listen, Serve, WebSocketConfig};
 use crate::face::session::ServiceIndex;
 use crate::reactor::ListenerId;
 use crate::ws::{DeflateParams, Upgrade};
@@ -29,6 +29,8 @@ pub(super) enum Service {
     Raw,
     /// Bytes, once what comes before them is over: a proxy's header, a TLS handshake.
     RawLater,
+    /// The listeners, to a successor.
+    Takeover(Drain),
 }
 
 impl Services {
@@ -54,12 +56,18 @@ impl Services {
         found.map_or(Service::WebSocket(ServiceIndex(0)), |(_, service)| *service)
     }
 
+    /// Whether a listener is there for those who take this process's place.
+    pub(super) fn is_for_successors(&self, listener: ListenerId) -> bool {
+        matches!(self.at(listener), Service::Takeover(_))
+    }
+
     /// Takes in the service of a listener to be opened: then [`Services::bind`] follows, or [`Services::leave`].
     pub(super) fn enter(&mut self, listen: &Listen) -> Result<Service, ConfigError> {
         match &listen.serve {
             Serve::WebSocket => Ok(Service::WebSocket(ServiceIndex(0))),
             Serve::Raw if listen.tls.is_some() || listen.proxy.is_some() => Ok(Service::RawLater),
             Serve::Raw => Ok(Service::Raw),
+            Serve::Takeover(drain) => Ok(Service::Takeover(*drain)),
             Serve::WebSocketWith(config) => {
                 config.check()?;
                 self.keep(WebSocketConfig::clone(config)).map(Service::WebSocket)

@@ -2,6 +2,7 @@
 
 use crate::buf::NoMemory;
 use crate::face::closed::Reason;
+use crate::face::relief::Relief;
 use crate::face::target::Target;
 use crate::http::{BodyMode, HeadScanner};
 use crate::time::Time;
@@ -41,6 +42,8 @@ pub(super) struct Session<C> {
 pub(super) enum Stage {
     /// For what comes before the bytes of a raw connection: a proxy's header, the TLS handshake.
     Admitting,
+    /// For a successor to say how far it is.
+    Successor(Box<Relief>),
     /// For the rest of the request's head; what came of it, if anything did.
     Opening(Option<Box<PartialHead>>),
     /// For the handler's decision.
@@ -72,6 +75,7 @@ impl Outcome {
         let target = match stage {
             Stage::Dialling(call) | Stage::Calling(call) => Some(call.target.clone()),
             Stage::Admitting
+            | Stage::Successor(_)
             | Stage::Opening(_)
             | Stage::Held(_)
             | Stage::Socket(_)

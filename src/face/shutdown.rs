@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::face::session::{Met, Session, Stage};
-use crate::face::{Closed, Context, Handler, Reason};
+use crate::face::{Closed, Context, Drain, Handler, Reason};
 use crate::journal::Kind;
 use crate::reactor::ConnId;
 use crate::time::Time;
@@ -37,16 +37,18 @@ impl fmt::Display for ShutdownReport {
 #[derive(Debug)]
 pub(super) struct Shutdown {
     began: Time,
-    /// Armed until the grace is over.
-    grace: Option<TimerKey>,
+    /// Armed until its present part is over.
+    timer: Option<TimerKey>,
+    /// The grace that follows, where connections may go on until then.
+    next: Option<Duration>,
     closed: usize,
     cut: usize,
 }
 
 impl Shutdown {
-    /// Whether this is the timer of its grace.
+    /// Whether this is its timer.
     pub(super) fn waits_for(&self, timer: TimerKey) -> bool {
-        self.grace == Some(timer)
+        self.timer == Some(timer)
     }
 
     /// Counts a connection that is over.
@@ -75,23 +77,44 @@ impl Shutdown {
 pub(super) fn begin<H: Handler>(cx: &mut Context<'_, H>, grace: Duration) {
     let left = cx.io.connections();
     cx.io.note(Kind::Shutdown, format_args!("shutdown: {left} connections have {grace:?} to end"));
-    let listeners: Vec<_> = cx.io.listeners().map(|(id, _)| id).collect();
-    for id in listeners {
-        cx.close_listener(id);
-    }
-    let now = cx.io.now();
-    let timer = cx.io.set_timer(now.saturating_add(grace), 0);
-    let fresh = Shutdown { began: now, grace: None, closed: 0, cut: 0 };
-    let shutdown = cx.shared.shutdown.get_or_insert(fresh);
-    if let Some(earlier) = std::mem::replace(&mut shutdown.grace, timer) {
-        cx.io.cancel_timer(earlier);
-    }
+    close_listeners(cx);
+    arm(cx, grace, None);
     for index in 0..cx.io.connections_end() {
         if let Some(id) = cx.io.connection_at(index) {
             dismiss(cx, id);
         }
     }
     cx.io.stop_when_empty();
+}
+
+/// Lets connections go on for a while before it starts it, unless it has started.
+pub(super) fn drain<H: Handler>(cx: &mut Context<'_, H>, drain: Drain) {
+    close_listeners(cx);
+    if cx.shared.shutdown.as_ref().is_none_or(|shutdown| shutdown.next.is_some()) {
+        let (left, patience) = (cx.io.connections(), drain.patience);
+        cx.io.note(Kind::Shutdown, format_args!("drain: {left} connections may go on for {patience:?}"));
+        arm(cx, patience, Some(drain.grace));
+        cx.io.stop_when_empty();
+    }
+}
+
+fn close_listeners<H: Handler>(cx: &mut Context<'_, H>) {
+    let listeners: Vec<_> = cx.io.listeners().map(|(id, _)| id).collect();
+    for id in listeners {
+        cx.close_listener(id);
+    }
+}
+
+/// Begins a part that takes `span` at most.
+fn arm<H: Handler>(cx: &mut Context<'_, H>, span: Duration, next: Option<Duration>) {
+    let now = cx.io.now();
+    let timer = cx.io.set_timer(now.saturating_add(span), 0);
+    let fresh = Shutdown { began: now, timer: None, next: None, closed: 0, cut: 0 };
+    let shutdown = cx.shared.shutdown.get_or_insert(fresh);
+    shutdown.next = next;
+    if let Some(earlier) = std::mem::replace(&mut shutdown.timer, timer) {
+        cx.io.cancel_timer(earlier);
+    }
 }
 
 /// Asks one connection to leave.
@@ -101,15 +124,25 @@ fn dismiss<H: Handler>(cx: &mut Context<'_, H>, id: ConnId) {
         // Where it is closing already, its own bound holds.
         Stage::Socket(_) => drop(cx.close(id, CloseCode::GOING_AWAY, "")),
         Stage::Raw => cx.finish(id),
-        Stage::Admitting | Stage::Opening(_) | Stage::Held(_) | Stage::Dialling(_) | Stage::Calling(_) => {
-            cx.abort(id);
-        }
+        Stage::Admitting
+        | Stage::Successor(_)
+        | Stage::Opening(_)
+        | Stage::Held(_)
+        | Stage::Dialling(_)
+        | Stage::Calling(_) => cx.abort(id),
         Stage::Ended(_) => {}
     }
 }
 
-/// The grace is over: cuts whatever is left.
-pub(super) fn end<H: Handler>(cx: &mut Context<'_, H>) {
+/// The time of its present part is over: what was let go on is asked to leave, and what was asked to is cut.
+pub(super) fn go_on<H: Handler>(cx: &mut Context<'_, H>) {
+    match cx.shared.shutdown.as_mut().and_then(|shutdown| shutdown.next.take()) {
+        Some(grace) => begin(cx, grace),
+        None => cut(cx),
+    }
+}
+
+fn cut<H: Handler>(cx: &mut Context<'_, H>) {
     let left = cx.io.connections();
     cx.io.note(Kind::Shutdown, format_args!("shutdown: the grace is over, {left} connections are cut off"));
     for index in 0..cx.io.connections_end() {
@@ -131,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_counts_as_cut() {
-        let mut shutdown = Shutdown { began: Time::ZERO, grace: None, closed: 0, cut: 0 };
+        let mut shutdown = Shutdown { began: Time::ZERO, timer: None, next: None, closed: 0, cut: 0 };
         for (reason, unsent) in [(Reason::Finished, 0), (Reason::Finished, 1), (Reason::EndOfStream, 0)] {
             shutdown.count(&Closed { reason, unsent, target: None });
         }

@@ -21,8 +21,8 @@ use socket2::Socket;
 use self::listener::Listener;
 use self::resolver::{Resolver, interleaved};
 use super::{
-    AcceptError, Addr, CloseHow, ConnectOptions, Connecting, Event, Key, ListenOptions, NetError, Peer,
-    Readiness, Resolved, SocketId, System, Wake, Waker,
+    AcceptError, Addr, CloseHow, ConnectOptions, Connecting, Event, Inherited, Key, ListenOptions, NetError,
+    Peer, Readiness, Resolved, SocketId, System, Wake, Waker, takeover,
 };
 use crate::time::Time;
 
@@ -87,6 +87,20 @@ impl OsSystem {
         Ok(id)
     }
 
+    fn keep_listener(&mut self, listener: Listener, addr: Addr) -> Result<(SocketId, Addr), NetError> {
+        let id = socket_id(&listener).map_err(|source| NetError::listen(&addr, "listen", source))?;
+        self.listeners.insert(id, listener);
+        Ok((id, addr))
+    }
+
+    /// The poll would go on telling of a socket that another process has as well: only its last end leaves by itself.
+    fn close_listener(&mut self, socket: SocketId) {
+        if let Some(listener) = self.listeners.remove(&socket) {
+            // One that was never registered need not be.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&listener.as_raw_fd()));
+        }
+    }
+
     fn is_open(&self, socket: SocketId) -> bool {
         self.stream(socket).is_ok() || self.listeners.contains_key(&socket)
     }
@@ -140,9 +154,25 @@ impl System for OsSystem {
 
     fn listen(&mut self, addr: &Addr, options: &ListenOptions) -> Result<(SocketId, Addr), NetError> {
         let (listener, bound) = Listener::open(addr, options)?;
-        let id = socket_id(&listener).map_err(|source| NetError::listen(addr, "listen", source))?;
-        self.listeners.insert(id, listener);
-        Ok((id, bound))
+        self.keep_listener(listener, bound)
+    }
+
+    fn adopt(&mut self, inherited: Inherited, options: &ListenOptions) -> Result<(SocketId, Addr), NetError> {
+        let (listener, bound) = Listener::adopt(inherited, options)?;
+        self.keep_listener(listener, bound)
+    }
+
+    fn hand_over(&mut self, to: SocketId, listeners: &[SocketId]) -> io::Result<()> {
+        let parcel = |id| self.listeners.get(id).map(Listener::parcel).ok_or_else(not_open);
+        let parcels = listeners.iter().map(parcel).collect::<io::Result<Vec<_>>>()?;
+        takeover::send(self.stream(to)?, &parcels)
+    }
+
+    fn release(&mut self, listener: SocketId) {
+        if let Some(listener) = self.listeners.get_mut(&listener) {
+            listener.leave();
+        }
+        self.close(listener, CloseHow::Graceful);
     }
 
     fn accept(&mut self, listener: SocketId) -> Result<(SocketId, Peer), AcceptError> {
@@ -213,7 +243,7 @@ impl System for OsSystem {
     fn close(&mut self, socket: SocketId, how: CloseHow) {
         match self.streams.get_mut(socket.index()).and_then(Option::take) {
             Some(stream) => socket::close(stream, how),
-            None => drop(self.listeners.remove(&socket)),
+            None => self.close_listener(socket),
         }
     }
 
@@ -282,7 +312,7 @@ fn not_open() -> io::Error {
 }
 
 /// Makes the call again for each signal that came between.
-fn again_if_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn again_if_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

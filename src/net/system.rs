@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use super::{AcceptError, Addr, ConnectOptions, Event, Key, ListenOptions, NetError, Peer, Waker};
+use super::{AcceptError, Addr, ConnectOptions, Event, Inherited, Key, ListenOptions, NetError, Peer, Waker};
 use crate::time::Time;
 
 /// The number of an open socket of one [`System`].
@@ -104,6 +104,35 @@ pub trait System {
     ///
     /// A [`NetError`] that names the address and the cure; nothing is left open or on disk.
     fn listen(&mut self, addr: &Addr, options: &ListenOptions) -> Result<(SocketId, Addr), NetError>;
+
+    /// Serves a listening socket of another process, as [`listen`](System::listen) would have it but for the backlog;
+    /// answers with the address it has.
+    ///
+    /// # Errors
+    ///
+    /// A [`NetError`] that names the address, and that of a system which has no other processes.
+    fn adopt(
+        &mut self,
+        inherited: Inherited,
+        _options: &ListenOptions,
+    ) -> Result<(SocketId, Addr), NetError> {
+        let source = io::ErrorKind::Unsupported.into();
+        Err(NetError::System { doing: "serve a listener of another process", addr: inherited.addr, source })
+    }
+
+    /// Sends listeners to the process at the other end of `to`, a Unix-domain stream, all or none. They stay open here.
+    ///
+    /// # Errors
+    ///
+    /// If the other process is another user's, or the system cannot.
+    fn hand_over(&mut self, _to: SocketId, _listeners: &[SocketId]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Closes a listener that another process has as well: its queue stays, and so does the file of a Unix-domain one.
+    fn release(&mut self, listener: SocketId) {
+        self.close(listener, CloseHow::Graceful);
+    }
 
     /// Takes the next connection; the stream options of its listener are in force already.
     ///

@@ -5,6 +5,8 @@
 //! under that lock is a stale socket taken away, bound anew and, in the end, removed. A server that is killed leaves both
 //! files; the lock itself dies with it. The lock file is removed under the lock too, and whoever gets the lock looks
 //! whether the file it locked is still the one at the path; if not, it begins anew. So two servers never hold two locks.
+//! A server that hands its listener over hands the locked file over as well: the lock stays, and the duty to remove both
+//! files is the successor's.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
@@ -12,6 +14,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::Socket;
 
@@ -20,7 +24,7 @@ use super::{Addr, NetError, UnixAddr, os};
 /// A bound Unix-domain socket with its claim to the path. Fields are dropped in order: the file goes while the socket
 /// still holds its inode, so that the number cannot have been given to another file.
 pub(super) struct UnixBound {
-    _claim: Option<PathClaim>,
+    claim: Option<PathClaim>,
     socket: Socket,
 }
 
@@ -38,7 +42,23 @@ impl UnixBound {
         bind_name(addr, &socket)?;
         let claim = PathClaim::made(addr, path, lock)?;
         claim.widen(mode).map_err(|source| fail(addr, "set the mode", source))?;
-        Ok(UnixBound { _claim: Some(claim), socket })
+        Ok(UnixBound { claim: Some(claim), socket })
+    }
+
+    /// One that another process has bound; without a claim its file is somebody else's to take away.
+    pub(super) fn inherited(socket: Socket, claim: Option<PathClaim>) -> Self {
+        UnixBound { claim, socket }
+    }
+
+    pub(super) fn claim(&self) -> Option<&PathClaim> {
+        self.claim.as_ref()
+    }
+
+    /// Leaves the files to another process that has the same claim.
+    pub(super) fn leave(&mut self) {
+        if let Some(claim) = &mut self.claim {
+            claim.leave();
+        }
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -50,7 +70,7 @@ impl UnixBound {
 fn bind_abstract(addr: &UnixAddr) -> Result<UnixBound, NetError> {
     let socket = os::unix_socket().map_err(|source| fail(addr, "open a socket", source))?;
     bind_name(addr, &socket)?;
-    Ok(UnixBound { _claim: None, socket })
+    Ok(UnixBound { claim: None, socket })
 }
 
 fn bind_name(addr: &UnixAddr, socket: &Socket) -> Result<(), NetError> {
@@ -106,18 +126,70 @@ fn fail(addr: &UnixAddr, doing: &'static str, source: io::Error) -> NetError {
 }
 
 /// The right to a path and the duty to clean it up.
-struct PathClaim {
+pub(super) struct PathClaim {
     path: PathBuf,
     inode: Inode,
+    duty: Duty,
     /// Dropped last.
-    _lock: LockFile,
+    lock: LockFile,
+}
+
+/// Whether it is this process that takes the files away in the end. It passes from one process to another one while both
+/// have the socket and, since the lock belongs to the open file that they share, the lock.
+#[derive(Clone, Debug)]
+pub(super) struct Duty(Arc<AtomicBool>);
+
+impl Duty {
+    fn of_this_process() -> Self {
+        Duty(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// That of a process which does not have it yet.
+    pub(super) fn of_another() -> Self {
+        Duty(Arc::new(AtomicBool::new(false)))
+    }
+
+    /// It is this process's from now on.
+    pub(super) fn take(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_ours(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl PathClaim {
     /// The claim to the file that bind(2) has just made.
     fn made(addr: &UnixAddr, path: PathBuf, lock: LockFile) -> Result<Self, NetError> {
         let found = fs::symlink_metadata(&path).map_err(|source| fail(addr, "look at the socket", source))?;
-        Ok(PathClaim { path, inode: Inode::of(&found), _lock: lock })
+        let duty = lock.duty.clone();
+        Ok(PathClaim { path, inode: Inode::of(&found), duty, lock })
+    }
+
+    /// The claim of another process to a file, as that one says it is, with the lock it holds.
+    pub(super) fn of_another(path: PathBuf, inode: Inode, lock: File, duty: Duty) -> io::Result<Self> {
+        let held = Inode::of(&lock.metadata()?);
+        let lock = LockFile { path: lock_path(&path), inode: held, duty: duty.clone(), file: lock };
+        Ok(PathClaim { path, inode, duty, lock })
+    }
+
+    fn leave(&mut self) {
+        self.duty = Duty::of_another();
+        self.lock.duty = self.duty.clone();
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn inode(&self) -> Inode {
+        self.inode
+    }
+
+    /// The open file that is locked.
+    pub(super) fn lock(&self) -> &File {
+        &self.lock.file
     }
 
     /// Gives back the bits the umask took, so that the mode is exactly as asked. The file only ever opens wider, never
@@ -146,8 +218,10 @@ impl PathClaim {
 
 impl Drop for PathClaim {
     fn drop(&mut self) {
-        // Nobody is left to tell; the next server finds a stale file and clears it.
-        let _ = remove_if_same(&self.path, self.inode);
+        if self.duty.is_ours() {
+            // Nobody is left to tell; the next server finds a stale file and clears it.
+            let _ = remove_if_same(&self.path, self.inode);
+        }
     }
 }
 
@@ -155,16 +229,15 @@ impl Drop for PathClaim {
 struct LockFile {
     path: PathBuf,
     inode: Inode,
-    /// Held for its lock, which ends when it is closed.
-    _file: File,
+    duty: Duty,
+    /// Held for its lock, which ends when the last process that has it closes it.
+    file: File,
 }
 
 impl LockFile {
     /// Locks the file beside the socket at `path`.
     fn take(addr: &UnixAddr, path: &Path) -> Result<Self, NetError> {
-        let mut name = OsString::from(path);
-        name.push(".lock");
-        let path = PathBuf::from(name);
+        let path = lock_path(path);
         for _ in 0..LOCK_ATTEMPTS {
             if let Some(lock) = LockFile::try_take(addr, &path)? {
                 return Ok(lock);
@@ -184,15 +257,25 @@ impl LockFile {
         let held = file.metadata().map_err(|source| fail(addr, "look at the lock file", source))?;
         let inode = Inode::of(&held);
         let still_there = fs::symlink_metadata(path).is_ok_and(|found| Inode::of(&found) == inode);
-        Ok(still_there.then(|| LockFile { path: path.to_owned(), inode, _file: file }))
+        let duty = Duty::of_this_process();
+        Ok(still_there.then(|| LockFile { path: path.to_owned(), inode, duty, file }))
     }
 }
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        // Still under the lock. A lock file that stays does no harm.
-        let _ = remove_if_same(&self.path, self.inode);
+        if self.duty.is_ours() {
+            // Still under the lock. A lock file that stays does no harm.
+            let _ = remove_if_same(&self.path, self.inode);
+        }
     }
+}
+
+/// Where the lock file of a socket at `path` stands.
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".lock");
+    PathBuf::from(name)
 }
 
 /// Opens or makes the lock file; follows no link, waits for no pipe.
@@ -208,10 +291,10 @@ fn open_lock(path: &Path) -> io::Result<File> {
 }
 
 /// Which file it is, whatever its name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Inode {
-    device: u64,
-    number: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inode {
+    pub(super) device: u64,
+    pub(super) number: u64,
 }
 
 impl Inode {

@@ -4,7 +4,9 @@ use std::{fmt, io};
 
 use crate::journal::Kind;
 use crate::mutants::mutant;
-use crate::net::{Addr, CloseHow, ConnectOptions, Destination, ListenOptions, NetError, Peer, System};
+use crate::net::{
+    Addr, CloseHow, ConnectOptions, Destination, Inherited, ListenOptions, NetError, Peer, SocketId, System,
+};
 use crate::proxy::{Header, TrustedProxies};
 use crate::reactor::connection::{Connection, Flags, Phase};
 use crate::reactor::core::{Alarm, Core, Course, Cut, Listener, tick_after};
@@ -383,15 +385,53 @@ impl<P> Io<'_, P> {
         listen(self.core, self.system, addr, options)
     }
 
+    /// Serves a listening socket of another process; answers its id and the address it has.
+    ///
+    /// # Errors
+    ///
+    /// A [`NetError`] that names the address.
+    pub fn adopt(
+        &mut self,
+        inherited: Inherited,
+        options: &ListenOptions,
+    ) -> Result<(ListenerId, Addr), NetError> {
+        let (socket, addr) = self.system.adopt(inherited, options)?;
+        enrol(self.core, self.system, socket, addr)
+    }
+
+    /// Sends listeners to the process at the other end of a Unix-domain connection. They stay open here.
+    ///
+    /// # Errors
+    ///
+    /// If one of them or the connection is gone, the other process is another user's, or the system cannot.
+    pub fn hand_over(&mut self, to: ConnId, listeners: &[ListenerId]) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::NotConnected);
+        let socket_of = |id: &ListenerId| self.core.listeners.get(id.0).map(|listener| listener.socket);
+        let sockets: Option<Vec<_>> = listeners.iter().map(socket_of).collect();
+        let connection = self.core.connections.get(to.0).filter(|connection| connection.phase == Phase::Open);
+        self.system.hand_over(connection.ok_or_else(gone)?.socket, &sockets.ok_or_else(gone)?)
+    }
+
     /// Closes a listener; its connections stay. Answers whether it was open.
     pub fn close_listener(&mut self, id: ListenerId) -> bool {
-        let Some(listener) = self.core.listeners.remove(id.0) else { return false };
+        let socket = self.strike(id);
+        socket.map(|socket| self.system.close(socket, CloseHow::Graceful)).is_some()
+    }
+
+    /// The same for one that another process has as well: the file of a Unix-domain one stays.
+    pub fn release_listener(&mut self, id: ListenerId) -> bool {
+        let socket = self.strike(id);
+        socket.map(|socket| self.system.release(socket)).is_some()
+    }
+
+    /// Forgets a listener; answers with its socket.
+    fn strike(&mut self, id: ListenerId) -> Option<SocketId> {
+        let listener = self.core.listeners.remove(id.0)?;
         if let Some(retry) = listener.retry {
             self.core.wheel.cancel(retry);
         }
-        self.system.close(listener.socket, CloseHow::Graceful);
         self.note(Kind::Listener, format_args!("no longer listening on {}", listener.addr));
-        true
+        Some(listener.socket)
     }
 
     /// Where a listener listens, while it is open.
@@ -483,6 +523,16 @@ pub(super) fn listen<P>(
     options: &ListenOptions,
 ) -> Result<(ListenerId, Addr), NetError> {
     let (socket, addr) = system.listen(addr, options)?;
+    enrol(core, system, socket, addr)
+}
+
+/// Puts a listening socket into the loop, or closes it.
+fn enrol<P>(
+    core: &mut Core<P>,
+    system: &mut dyn System,
+    socket: SocketId,
+    addr: Addr,
+) -> Result<(ListenerId, Addr), NetError> {
     let listener =
         Listener { socket, addr: addr.clone(), listed: false, retry: None, tls: None, proxies: None };
     let Ok(key) = core.listeners.insert(listener) else {

@@ -2,14 +2,15 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use socket2::{SockRef, Socket};
 
 use super::socket;
+use crate::net::takeover::Parcel;
 use crate::net::unix::UnixBound;
-use crate::net::{AcceptError, Addr, ListenOptions, NetError, Peer, StreamOptions, UnixAddr};
+use crate::net::{AcceptError, Addr, Inherited, ListenOptions, NetError, Peer, StreamOptions, UnixAddr};
 
 /// A socket that listens.
 pub(super) enum Listener {
@@ -46,6 +47,38 @@ impl Listener {
             .listen(backlog(options))
             .map_err(|source| NetError::listen(&named, "listen", source))?;
         Ok((Listener::Unix { bound, stream: options.stream.clone() }, named))
+    }
+
+    /// Serves one that another process has opened; answers with the address it has.
+    pub(super) fn adopt(inherited: Inherited, options: &ListenOptions) -> Result<(Self, Addr), NetError> {
+        let Inherited { socket, addr, claim, .. } = inherited;
+        let set_up = socket.set_nonblocking(true).map_err(|error| ("make it non-blocking", error));
+        let set_up = set_up.and_then(|()| socket::set_up(&socket, &options.stream, addr.is_unix()));
+        set_up.map_err(|(doing, source)| NetError::listen(&addr, doing, source))?;
+        let stream = options.stream.clone();
+        let listener = match addr {
+            Addr::Tcp(_) => {
+                let listener = mio::net::TcpListener::from_std(TcpListener::from(socket));
+                Listener::Tcp { listener, stream }
+            }
+            Addr::Unix(_) => Listener::Unix { bound: UnixBound::inherited(socket, claim), stream },
+        };
+        Ok((listener, addr))
+    }
+
+    /// What another process needs to serve it.
+    pub(super) fn parcel(&self) -> Parcel<'_> {
+        match self {
+            Listener::Tcp { listener, .. } => Parcel { socket: listener.as_fd(), claim: None },
+            Listener::Unix { bound, .. } => Parcel { socket: bound.socket().as_fd(), claim: bound.claim() },
+        }
+    }
+
+    /// Leaves its file to another process.
+    pub(super) fn leave(&mut self) {
+        if let Listener::Unix { bound, .. } = self {
+            bound.leave();
+        }
     }
 
     /// Takes the next connection, close-on-exec and non-blocking, with the stream options in force.
