@@ -4,13 +4,16 @@
 //! The libraries are installed below `target/interop/` by the tests. Each case of `interop/python.py` and
 //! `interop/node.mjs` is a test here, which all talk to one server process, and so is each of `interop/calls.rs`, to
 //! `interop/python_server.py` and `interop/node_server.mjs`. Where the tools are missing, the cases are reported as
-//! ignored and a line says why; with `CI=true` they fail instead.
+//! ignored and a line says why; with `CI=true` they fail instead. HAProxy and `systemd-socket-activate`, which stand before a
+//! server, have theirs in `interop/proxies.rs`.
 #![expect(clippy::unwrap_used, reason = "a harness of tests fails the test")]
 
 #[path = "calls/caller.rs"]
 mod caller;
 #[path = "interop/calls.rs"]
 mod calls;
+#[path = "interop/proxies.rs"]
+mod proxies;
 mod support;
 #[cfg(feature = "_tls")]
 #[path = "interop/tls.rs"]
@@ -50,8 +53,10 @@ fn main() {
         Some(cases) => trials.extend(cases),
         None => trials.push(missing("openssl", "the program `openssl` does not run".to_owned())),
     }
+    trials.extend(proxies::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(server);
+    proxies::clean();
     #[cfg(feature = "_tls")]
     tls::clean();
     conclusion.exit();
