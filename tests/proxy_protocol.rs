@@ -270,7 +270,8 @@ fn a_header_that_does_not_come_in_time_ends_the_connection() {
     for bytes in [&b""[..], &LINE[..40]] {
         let began = Instant::now();
         let mut stream = server.connect();
-        stream.write_all(bytes).unwrap();
+        // On a busy machine it may be sent away before this is said.
+        let _ = stream.write_all(bytes);
         assert!(is_sent_away(stream));
         assert!(began.elapsed() >= span, "{:?}", began.elapsed());
     }

@@ -266,19 +266,19 @@ fn who_says_something_else_or_nothing_is_sent_away_and_nothing_changes() {
 #[test]
 fn connections_that_stay_are_ended_when_patience_is_over() {
     let directory = Directory::new();
-    let drain = Drain { patience: SOON, grace: PATIENCE };
+    // Long enough for an echo on a busy machine.
+    let patience = Duration::from_secs(2);
+    let drain = Drain { patience, grace: PATIENCE };
     let (old, tcp) = first(&directory, drain, Config::default());
     let mut stays = connect(&tcp);
     echo(stays.as_mut());
     let _new = next(&directory);
-    let began = Instant::now();
     echo(stays.as_mut());
     assert!(is_ended(stays.as_mut()));
-    assert!(began.elapsed() >= SOON / 2, "it was let go on");
     drop(stays);
     let report = old.ended();
     assert_eq!((report.closed, report.cut), (1, 0));
-    assert!(report.took >= SOON);
+    assert!(report.took >= patience);
 }
 
 #[test]
