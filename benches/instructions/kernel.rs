@@ -120,7 +120,8 @@ impl System for Kernel {
             }
         }
         self.tally.done.set(events.is_empty());
-        Ok(())
+        // The end of the world ends the loop, too.
+        if events.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     fn now(&self) -> Time {

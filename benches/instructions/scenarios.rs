@@ -1,7 +1,6 @@
 //! What is counted: the whole reactor over a system in memory, and the codec alone.
 
 use std::error::Error;
-use std::time::Duration;
 
 use gnezdo::ws::{Kind, Protocol};
 use gnezdo::{Config, ConnId, Context, Handler, Message, Reactor};
@@ -125,8 +124,9 @@ fn echoes(kernel: Kernel, answers: u64) -> Result<(), Box<dyn Error>> {
     let tally = kernel.tally();
     let mut reactor = Reactor::with_system(Echo, config, kernel)?;
     reactor.listen(&"unix:@memory".parse()?)?;
-    while !tally.done.get() {
-        reactor.turn(Some(Duration::ZERO))?;
+    let outcome = reactor.run();
+    if !tally.done.get() {
+        outcome?;
     }
     let heads = tally.sent.get().saturating_sub(answers);
     // The answers to the opening requests are of some bytes each.

@@ -133,9 +133,11 @@ impl<H: Handler> Context<'_, H> {
             Stage::Socket(protocol) if !protocol.is_plain() => self.send_encoded(id, message, compress),
             Stage::Socket(protocol) => {
                 let head = protocol.head(message.kind(), message.len()).map_err(|_| SendError::Closing)?;
-                let sent = self.io.send(id, head.as_bytes(), message.as_bytes(), Bound::Kept)?;
-                self.shared.tally.sent.count(message.kind());
-                Ok(sent)
+                let sent = &mut self.shared.tally.sent;
+                // Counted before, since what is known afterwards had to be kept during the call.
+                sent.count(message.kind());
+                let outcome = self.io.send(id, head.as_bytes(), message.as_bytes(), Bound::Kept);
+                outcome.inspect_err(|_| sent.discount(message.kind()))
             }
             Stage::Raw => self.io.send(id, &[], message.as_bytes(), Bound::Kept),
             Stage::Admitting

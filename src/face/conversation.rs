@@ -34,7 +34,7 @@ impl<H: Handler> Runtime<H> {
             let Stage::Socket(protocol) = &mut session.stage else { return taken };
             let limits = &self.shared.services.of(session.service).limits;
             if let Some(message) = protocol.lend(input, limits) {
-                self.shared.tally.received.count(message.kind());
+                self.shared.tally.count_text(message.kind());
                 let (handler, mut cx) = self.context(io);
                 handler.on_message(&mut cx, id, message);
             } else if let Some(event) = protocol.receive(input, &mut self.shared.space, limits, now) {
@@ -79,7 +79,7 @@ impl<H: Handler> Runtime<H> {
 
     fn message(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, payload: Payload<'_>) {
         let message = payload.message();
-        self.shared.tally.received.count(message.kind());
+        self.shared.tally.count_text(message.kind());
         let (handler, mut cx) = self.context(io);
         handler.on_message(&mut cx, id, message);
         self.shared.space.recycle(payload);
@@ -88,6 +88,7 @@ impl<H: Handler> Runtime<H> {
     #[cold]
     fn meet_control(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId, event: &Event<'_>) {
         self.send_replies(io, id);
+        add_one(&mut self.shared.tally.controls);
         match event {
             Event::Message(_) => {}
             Event::Ping(payload) => {

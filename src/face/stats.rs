@@ -54,6 +54,7 @@ impl Stats {
             arrivals,
             refusals,
             bytes,
+            messages: taken,
             queued,
             queued_most,
             shed,
@@ -61,7 +62,9 @@ impl Stats {
             timers,
             turns,
         } = of_loop;
-        let Tally { ends, requests, received, sent } = *tally;
+        let Tally { ends, requests, received, controls, sent } = *tally;
+        let whole = taken.saturating_sub(controls);
+        let received = Messages { binaries: whole.saturating_sub(received.texts), ..received };
         Self {
             connections,
             arrivals,
@@ -111,17 +114,40 @@ impl Stats {
 pub(super) struct Tally {
     pub(super) ends: Ends,
     pub(super) requests: Requests,
+    /// Without those that are no text: they are what is left of all that was taken.
     pub(super) received: Messages,
+    /// Control frames of whatever kind that were taken.
+    pub(super) controls: u64,
     pub(super) sent: Messages,
+}
+
+impl Tally {
+    /// Counts a message that came, where it is text.
+    #[inline]
+    pub(super) fn count_text(&mut self, kind: Kind) {
+        add(&mut self.received.texts, u64::from(kind == Kind::Text));
+    }
 }
 
 impl Messages {
     #[inline]
     pub(super) fn count(&mut self, kind: Kind) {
-        add_one(match kind {
+        add_one(self.of(kind));
+    }
+
+    /// One that was counted was not taken.
+    #[cold]
+    pub(super) fn discount(&mut self, kind: Kind) {
+        let count = self.of(kind);
+        *count = count.saturating_sub(1);
+    }
+
+    #[inline]
+    fn of(&mut self, kind: Kind) -> &mut u64 {
+        match kind {
             Kind::Text => &mut self.texts,
             Kind::Binary => &mut self.binaries,
-        });
+        }
     }
 }
 

@@ -41,6 +41,7 @@ pub struct EventLoop<D: Driver, S: System> {
     /// Polls in a row that did not answer with all that was ready.
     unseen: Option<Unseen>,
     awake: Awake,
+    pub(super) turn: Turn,
     /// A turn of more nanoseconds is slow.
     pub(super) slow: u64,
     woken: Arc<AtomicBool>,
@@ -83,7 +84,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         let core = Core::new(settings, system.now());
         let waker = system.waker();
         let (opening, events, woken) = (Opening::default(), Vec::new(), Arc::default());
-        Self { driver, system, core, buffer, opening, events, unseen: None, awake, slow, woken, waker }
+        let turn = Turn::default();
+        Self { driver, system, core, buffer, opening, events, unseen: None, awake, turn, slow, woken, waker }
     }
 
     /// Opens a listener; answers its id and the address it really has.
@@ -156,10 +158,10 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         // One turn ends when the next one begins, so that the clock is read for both at once.
         let mut now = self.system.now();
         while !self.is_stopped() {
-            let turn = self.turn_from(now, None)?;
+            self.turn_from(now, self.core.has_work(), None)?;
             now = self.system.now();
-            if turn.is_busy {
-                self.judge(&turn, now);
+            if self.turn.is_busy {
+                self.judge(now);
             }
         }
         Ok(())
@@ -172,20 +174,21 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     ///
     /// If the system can no longer be polled.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
-        let began = if self.core.has_work() { self.core.now } else { self.system.now() };
-        let turn = self.turn_from(began, max_wait)?;
-        if turn.is_busy {
+        let has_work = self.core.has_work();
+        let now = if has_work { self.core.now } else { self.system.now() };
+        self.turn_from(now, has_work, max_wait)?;
+        if self.turn.is_busy {
             let end = self.system.now();
-            self.judge(&turn, end);
+            self.judge(end);
         }
         Ok(())
     }
 
-    /// One turn, whose poll begins at `now`.
-    fn turn_from(&mut self, now: Time, max_wait: Option<Duration>) -> io::Result<Turn> {
-        let had_work = self.core.has_work();
-        self.gather(now, max_wait)?;
-        let (began, before) = (self.core.now, self.core.flow);
+    /// One turn, whose poll begins at `now`, and does not wait where there `is_due` something anyway.
+    fn turn_from(&mut self, now: Time, is_due: bool, max_wait: Option<Duration>) -> io::Result<()> {
+        let wait = if is_due { Some(Duration::ZERO) } else { self.wait(now, max_wait) };
+        self.gather(now, wait)?;
+        (self.turn.began, self.turn.before) = (self.core.now, self.core.flow);
         add_one(&mut self.core.stats.turns.all);
         if self.core.course == Course::Again {
             self.core.course = Course::On;
@@ -213,8 +216,9 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             self.finish_turn();
         }
         self.bury();
-        let is_busy = had_work || is_woken || !self.events.is_empty() || self.core.flow != before;
-        Ok(Turn { began, before, is_busy })
+        let has_moved = || self.core.flow != self.turn.before;
+        self.turn.is_busy = is_due || is_woken || !self.events.is_empty() || has_moved();
+        Ok(())
     }
 
     /// What the driver put off, then one send per connection that was written to.
@@ -227,8 +231,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
     ///
     /// A deadline is met by a silence that was looked at (R31): what a peer sent before it, while this process was
     /// stopped or busy, is to be read first. So a deadline that passed during a poll is judged after another one.
-    fn gather(&mut self, mut began: Time, max_wait: Option<Duration>) -> io::Result<()> {
-        let wait = if self.core.has_work() { Some(Duration::ZERO) } else { self.wait(began, max_wait) };
+    fn gather(&mut self, mut began: Time, wait: Option<Duration>) -> io::Result<()> {
         self.events.clear();
         self.system.poll(&mut self.events, wait)?;
         self.core.now = self.system.now();

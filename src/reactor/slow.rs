@@ -46,8 +46,8 @@ impl fmt::Display for SlowTurn {
     }
 }
 
-/// A turn, from when it is known what is to be done.
-#[derive(Clone, Copy, Debug)]
+/// The last turn, from when it was known what was to be done.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Turn {
     pub(super) began: Time,
     /// What had been counted then.
@@ -57,19 +57,20 @@ pub(super) struct Turn {
 }
 
 impl<D: Driver, S: System> EventLoop<D, S> {
-    /// A turn with something to do was over at `end`.
-    pub(super) fn judge(&mut self, turn: &Turn, end: Time) {
-        let nanoseconds = end.as_nanos().saturating_sub(turn.began.as_nanos());
+    /// The last turn had something to do, and was over at `end`.
+    #[inline]
+    pub(super) fn judge(&mut self, end: Time) {
+        let nanoseconds = end.as_nanos().saturating_sub(self.turn.began.as_nanos());
         self.core.stats.turns.note(nanoseconds);
         if nanoseconds > self.slow {
-            self.tell_slow(turn, Duration::from_nanos(nanoseconds));
+            self.tell_slow(Duration::from_nanos(nanoseconds));
         }
         self.core.journal.catch_up(end);
     }
 
     #[cold]
-    fn tell_slow(&mut self, turn: &Turn, took: Duration) {
-        let Flow { received, sent, messages, accepted, timers } = self.core.flow.since(turn.before);
+    fn tell_slow(&mut self, took: Duration) {
+        let Flow { received, sent, messages, accepted, timers } = self.core.flow.since(self.turn.before);
         let keys = self.events.iter().filter(|event| listener_of(event.key).is_none());
         let ids = keys.filter_map(|event| Key::from_bits(event.key.0)).map(ConnId);
         let connections = ids.take(NAMED).collect();

@@ -16,6 +16,8 @@ pub struct LoopStats {
     pub refusals: Refusals,
     /// Bytes that the kernel took and gave.
     pub bytes: Bytes,
+    /// What the driver has told by [`Io::count_messages`].
+    pub messages: u64,
     /// Bytes that the kernel has refused of all connections together, and that wait.
     pub queued: usize,
     /// The most that ever did.
@@ -73,12 +75,13 @@ impl<P> Io<'_, P> {
 impl<P> Core<P> {
     /// All that is counted, and all that there is.
     pub(super) fn stats(&self) -> LoopStats {
-        let Flow { received, sent, messages: _, accepted, timers } = self.flow;
+        let Flow { received, sent, messages, accepted, timers } = self.flow;
         let counted = self.stats.clone();
         LoopStats {
             connections: self.connections.len(),
             arrivals: Arrivals { accepted, ..counted.arrivals },
             bytes: Bytes { received, sent },
+            messages,
             queued: self.queued,
             shed: self.shed,
             timers,
