@@ -5,6 +5,7 @@
 #[cfg(target_os = "linux")]
 mod replacement;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -163,7 +164,9 @@ fn said(name: &str, arguments: &[&str]) -> Result<String, String> {
 
 #[test]
 fn every_example_with_arguments_helps() {
-    for name in ["echo", "tcp_echo", "client", "proxy", "embed", "remote", "chat", "ticker", "takeover"] {
+    let names =
+        ["echo", "tcp_echo", "client", "proxy", "embed", "remote", "chat", "ticker", "metrics", "takeover"];
+    for name in names {
         let help = said(name, &["--help"]).unwrap();
         assert!(help.contains(&format!("usage: {name}")), "{help}");
     }
@@ -182,6 +185,7 @@ fn every_example_says_what_is_wrong_with_its_arguments() {
         ("embed", &["nowhere"], "no port"),
         ("remote", &["nowhere"], "no port"),
         ("chat", &["nowhere"], "no port"),
+        ("metrics", &["nowhere"], "no port"),
         ("ticker", &["--rounds", "many"], "many"),
         ("takeover", &[], "--help"),
         ("takeover", &["/nowhere/at/all", "nowhere"], "no port"),
@@ -519,4 +523,98 @@ fn timers_beat_are_cancelled_and_end() {
     // On a busy machine each beat is a little later, and fewer come before the end.
     let is_the_end = (1..=4).any(|beats| said.contains(&format!("the end, after {beats} beats")));
     assert!(is_the_end, "{said}");
+}
+
+#[test]
+fn metrics_are_written_as_prometheus_reads_them() {
+    let (_metrics, addr) = Example::server("metrics", &["127.0.0.1:0"]);
+    let mut stream = TcpStream::connect(&addr).unwrap();
+    upgrade(&mut stream, "/", "");
+    for word in ["one", "two"] {
+        stream.write_all(&[&[0x81, 0x83, 0, 0, 0, 0], word.as_bytes()].concat()).unwrap();
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer[2..], word.as_bytes());
+    }
+    let (head, page) = page(&addr, "/metrics");
+    assert!(head.contains("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{head}");
+    let families = families(&page);
+    let value = |family: &str, series: &str| families[family].1[series];
+    assert_eq!(value("gnezdo_connections", "gnezdo_connections"), 2.0);
+    assert_eq!(value("gnezdo_arrivals_total", "gnezdo_arrivals_total{how=\"accepted\"}"), 2.0);
+    assert_eq!(value("gnezdo_received_total", "gnezdo_received_total{kind=\"texts\"}"), 2.0);
+    assert_eq!(value("gnezdo_sent_total", "gnezdo_sent_total{kind=\"texts\"}"), 2.0);
+    assert_eq!(value("gnezdo_requests_total", "gnezdo_requests_total{outcome=\"accepted\"}"), 1.0);
+    assert!(value("gnezdo_turns_total", "gnezdo_turns_total") >= 5.0, "{page}");
+    check_histogram(&families, "gnezdo_turn_seconds");
+    let (head, _) = self::page(&addr, "/elsewhere");
+    assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+}
+
+/// The head and the body of an answer.
+fn page(addr: &str, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    let (head, body) = all.split_once("\r\n\r\n").unwrap();
+    (format!("{head}\r\n"), body.to_owned())
+}
+
+/// The type of each family of metrics, and the value of each of its series.
+type Families<'p> = BTreeMap<&'p str, (&'p str, BTreeMap<&'p str, f64>)>;
+
+/// Reads the text-based exposition format, version 0.0.4, as strictly as it can be read.
+fn families(page: &str) -> Families<'_> {
+    assert!(page.ends_with('\n'), "the last line has an end");
+    let (mut families, mut lines) = (Families::new(), page.lines().peekable());
+    while let Some(line) = lines.next() {
+        let (name, help) = line.strip_prefix("# HELP ").unwrap().split_once(' ').unwrap();
+        assert!(is_name(name) && !help.is_empty(), "{line}");
+        let (typed, kind) = lines.next().unwrap().strip_prefix("# TYPE ").unwrap().split_once(' ').unwrap();
+        assert_eq!(name, typed);
+        assert!(["counter", "gauge", "histogram"].contains(&kind), "{kind}");
+        assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        let mut all = BTreeMap::new();
+        while let Some(sample) = lines.next_if(|line| !line.starts_with('#')) {
+            let (series, value) = sample.rsplit_once(' ').unwrap();
+            let (of, labels) = series.split_once('{').unwrap_or((series, "}"));
+            let suffix = of.strip_prefix(name).unwrap();
+            let is_part = ["_bucket", "_sum", "_count"].contains(&suffix);
+            assert_eq!(is_part, kind == "histogram", "{sample}");
+            assert!(suffix.is_empty() || is_part, "{sample}");
+            let labels = labels.strip_suffix('}').unwrap();
+            assert!(labels.is_empty() || is_label(labels), "{sample}");
+            assert!(all.insert(series, value.parse().unwrap()).is_none(), "{series} comes twice");
+        }
+        assert!(!all.is_empty(), "{name} has no value");
+        assert!(families.insert(name, (kind, all)).is_none(), "{name} comes twice");
+    }
+    families
+}
+
+fn is_name(name: &str) -> bool {
+    let is_letter = |letter: char| letter.is_ascii_alphabetic() || letter == '_';
+    name.starts_with(is_letter) && name.chars().all(|letter| is_letter(letter) || letter.is_ascii_digit())
+}
+
+/// One label is all that is needed here.
+fn is_label(label: &str) -> bool {
+    let value = |text: &str| text.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+    let (name, text) = label.split_once('=').unwrap();
+    is_name(name) && value(text).is_some_and(|value| !value.contains(['"', '\\', '\n']))
+}
+
+/// The buckets of a histogram grow, and the last of them has all.
+fn check_histogram(families: &Families<'_>, name: &str) {
+    let (kind, series) = &families[name];
+    assert_eq!(*kind, "histogram");
+    let bound = |series: &str| series.split('"').nth(1).map(|bound| bound.parse::<f64>().unwrap());
+    let mut buckets: Vec<(f64, f64)> =
+        series.iter().filter_map(|(series, count)| Some((bound(series)?, *count))).collect();
+    buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
+    assert!(buckets.is_sorted_by(|one, other| one.0 < other.0 && one.1 <= other.1), "{buckets:?}");
+    let (last, all) = buckets[buckets.len() - 1];
+    assert_eq!((last, all), (f64::INFINITY, series[format!("{name}_count").as_str()]));
+    assert!(all >= 1.0 && series[format!("{name}_sum").as_str()] > 0.0, "{buckets:?}");
 }
