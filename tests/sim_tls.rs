@@ -1,7 +1,7 @@
 //! TLS in simulated worlds: an echo over it, whose client is a session of this crate's, with a fault at every call and
 //! whatever a tape says; and spans that would be long on a real clock.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails the test")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
 use std::io;
 use std::sync::OnceLock;
@@ -238,7 +238,7 @@ fn worlds() -> impl Iterator<Item = WorldConfig> {
 fn an_echo_over_tls_bears_a_fault_at_every_call() {
     let mut points = 0;
     for config in worlds() {
-        let calls = play(config.clone(), Tape::calm());
+        let calls = play(config, Tape::calm());
         for call in CallKind::ALL {
             let more = [1, 4, 5, 6, 300, 3_000].map(Outcome::Short);
             let outcomes = call.outcomes().iter().chain(&more).filter(|outcome| call.allows(**outcome));
@@ -246,7 +246,7 @@ fn an_echo_over_tls_bears_a_fault_at_every_call() {
                 (1..=calls.of(call).min(40)).flat_map(|nth| outcomes.clone().map(move |it| (nth, it)))
             {
                 let plan = Some(FaultPlan::at(Some(call), nth, *outcome));
-                play(WorldConfig { plan, ..config.clone() }, Tape::calm());
+                play(WorldConfig { plan, ..config }, Tape::calm());
                 points += 1;
             }
         }
@@ -258,7 +258,7 @@ fn an_echo_over_tls_bears_a_fault_at_every_call() {
 fn an_echo_over_tls_bears_whatever_a_tape_says() {
     for (seed, config) in (0..60).flat_map(|seed| worlds().map(move |config| (seed, config))) {
         for faults in [Faults::GENTLE, Faults::HARSH] {
-            play(WorldConfig { faults, ..config.clone() }, Tape::seed(seed));
+            play(WorldConfig { faults, ..config }, Tape::seed(seed));
         }
     }
 }
