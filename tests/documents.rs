@@ -117,7 +117,7 @@ fn timeout_defaults(timeouts: &Timeouts) -> [Default; 6] {
     ]
 }
 
-fn settings_defaults(settings: &Settings) -> [Default; 16] {
+fn settings_defaults(settings: &Settings) -> [Default; 17] {
     let Settings {
         max_connections,
         accept_budget,
@@ -135,6 +135,7 @@ fn settings_defaults(settings: &Settings) -> [Default; 16] {
         linger_bytes,
         accept_retry,
         busy_poll,
+        slow_turn,
     } = settings.clone();
     [
         ("settings.max_connections", number(max_connections)),
@@ -153,6 +154,7 @@ fn settings_defaults(settings: &Settings) -> [Default; 16] {
         ("settings.linger_bytes", number(linger_bytes)),
         ("settings.accept_retry", span(accept_retry)),
         ("settings.busy_poll", span(busy_poll)),
+        ("settings.slow_turn", or_none(slow_turn, span)),
     ]
 }
 

@@ -75,8 +75,9 @@ impl<H: Handler> Runtime<H> {
     /// The connection has opened, or its deadline is met: looks at it, and arms the next one.
     pub(super) fn watch(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId) {
         let now = Moment::of(io.now());
-        // Nobody is heard where nobody listens; what is queued has its own bound, and who has left is seen to have.
-        let deaf = !io.listens(id) && !io.has_left(id);
+        // Nobody is heard where nobody listens. Who is behind is watched by the stall timeout: what we would ask it waits
+        // behind all the rest. Who has left is seen to have.
+        let deaf = (!io.listens(id) || io.queued(id) > 0) && !io.has_left(id);
         let Some(session) = io.session(id) else { return };
         if deaf {
             session.heard = now;
@@ -87,7 +88,7 @@ impl<H: Handler> Runtime<H> {
             Verdict::Retire => self.retire(io, id),
             Verdict::Ping => {
                 session.probed = true;
-                // One that takes no ping is on its way out, or its queue is full and bounded by the stall timeout.
+                // One that takes no ping is on its way out.
                 let _ = self.context(io).1.ping(id, &[]);
                 self.watch(io, id);
             }

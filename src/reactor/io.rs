@@ -157,7 +157,13 @@ impl<P> Io<'_, P> {
         self.core.connections.get(id.0).map_or(0, Connection::pending)
     }
 
-    /// Bytes that the kernel has refused so far, but for those of shared messages.
+    /// Bytes that the kernel has refused so far.
+    #[must_use]
+    pub fn queued(&self, id: ConnId) -> usize {
+        self.core.connections.get(id.0).map_or(0, Connection::queued)
+    }
+
+    /// The same but for those of shared messages.
     #[must_use]
     pub fn own_queued(&self, id: ConnId) -> usize {
         self.core.connections.get(id.0).map_or(0, Connection::own_queued)

@@ -78,7 +78,9 @@ impl<D: Driver, S: System> EventLoop<D, S> {
             Phase::Securing => self.receive_secure(key),
             Phase::Dialling | Phase::Open | Phase::Finishing | Phase::Lingering | Phase::Dead => {}
         }
-        self.steps(key) != before
+        // To come and to leave is no step.
+        let is_dead = self.core.connections.get(key).is_none_or(|connection| connection.phase == Phase::Dead);
+        !is_dead && self.steps(key) != before
     }
 
     /// How far a handshake is; none where it is over.
@@ -190,7 +192,8 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         if !matches!(connection.phase, Phase::Securing | Phase::Open | Phase::Finishing) {
             return;
         }
-        if connection.queued() > 0 || self.system.shutdown_write(connection.socket).is_err() {
+        // What waits in clear is never sealed any more; the alert stands behind what is.
+        if !connection.sealed().is_empty() || self.system.shutdown_write(connection.socket).is_err() {
             return self.core.kill(key, Cause::Tls(error), Cut::Reset);
         }
         self.core.linger_after(key, Cause::Tls(error));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use gnezdo::http::{Response, Status};
 use gnezdo::{
-    Addr, Answer, Config, ConnId, Context, Handler, Listen, ProxyError, Reactor, Request, TrustedProxies,
+    Answer, Config, ConnId, Context, Handler, Listen, ProxyError, Reactor, Request, TrustedProxies,
 };
 use libtest_mimic::{Failed, Trial};
 

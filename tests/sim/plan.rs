@@ -155,7 +155,8 @@ pub(crate) fn addr(text: &str) -> Addr {
 /// What visitors of a listener speak.
 pub(crate) fn part_of(listen: &Listen) -> Part {
     match listen.serve {
-        Serve::Raw => Part::Raw,
+        // No plan hands anything over; what a successor says is bytes.
+        Serve::Raw | Serve::Takeover(_) => Part::Raw,
         Serve::WebSocket | Serve::WebSocketWith(_) => Part::Client,
     }
 }
