@@ -16,8 +16,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 /// Sends back what comes, one half of it as a message that others could be sent too.
 #[derive(Default)]
 struct Echo {
-    opened: usize,
+    opened: Vec<ConnId>,
     ended: Vec<String>,
+    unsent: usize,
     refused: usize,
 }
 
@@ -25,8 +26,8 @@ impl Handler for Echo {
     type Conn = ();
     type Post = ();
 
-    fn on_open(&mut self, _cx: &mut Context<'_, Self>, _id: ConnId) {
-        self.opened += 1;
+    fn on_open(&mut self, _cx: &mut Context<'_, Self>, id: ConnId) {
+        self.opened.push(id);
     }
 
     fn on_bytes(&mut self, cx: &mut Context<'_, Self>, id: ConnId, bytes: &[u8]) {
@@ -41,6 +42,7 @@ impl Handler for Echo {
 
     fn on_close(&mut self, _cx: &mut Context<'_, Self>, _id: ConnId, closed: &Closed) {
         self.ended.push(closed.reason.to_string());
+        self.unsent += closed.unsent;
     }
 
     fn on_tls_error(&mut self, _cx: &mut Context<'_, Self>, _id: ConnId, _error: &TlsError) {
@@ -209,7 +211,7 @@ fn play(config: WorldConfig, tape: Tape) -> Calls {
         return calls;
     }
     let echo = reactor.handler();
-    assert_eq!(echo.opened, echo.ended.len(), "{:?}", echo.ended);
+    assert_eq!(echo.opened.len(), echo.ended.len(), "{:?}", echo.ended);
     assert_eq!(world.stats().bad_descriptors, 0);
     if let Some(client) = client {
         judge(&client, echo, is_calm);
@@ -263,16 +265,37 @@ fn an_echo_over_tls_bears_whatever_a_tape_says() {
     }
 }
 
-/// R42: a peer on a slow line is not silent while its record is on the way, but one that says nothing at all is.
-#[test]
-fn a_record_that_takes_longer_than_the_idle_timeout_is_no_silence() {
-    let (world, mut reactor) = world_of(WorldConfig::default(), Tape::calm());
+/// A world with a client that has nothing to say, and is served.
+fn opened(config: WorldConfig) -> (World, Reactor<Echo, SimSystem>, Client) {
+    let (world, mut reactor) = world_of(config, Tape::calm());
     let mut client = Client::new(world.connect(&"10.0.0.1:443".parse().unwrap()).unwrap());
     client.has_spoken = true;
-    while reactor.handler().opened == 0 {
+    while reactor.handler().opened.is_empty() {
         client.act();
         reactor.turn(Some(Duration::from_millis(10))).unwrap();
     }
+    (world, reactor, client)
+}
+
+/// R53: what was not sent is counted, however far its encryption got.
+#[test]
+fn the_end_tells_of_all_that_was_not_sent() {
+    const LARGE: usize = 1_000_000;
+    let (world, ..) = opened(WorldConfig::default());
+    let nth = world.stats().calls.of(CallKind::Send) + 1;
+    for outcome in [Outcome::Reset, Outcome::BrokenPipe, Outcome::NoBuffers] {
+        let plan = Some(FaultPlan::at(Some(CallKind::Send), nth, outcome));
+        let (_world, mut reactor, _client) = opened(WorldConfig { plan, ..WorldConfig::default() });
+        reactor.with(|echo, cx| cx.send(echo.opened[0], &vec![0; LARGE]).map(drop).unwrap());
+        reactor.turn(Some(Duration::ZERO)).unwrap();
+        assert_eq!((reactor.handler().ended.len(), reactor.handler().unsent), (1, LARGE), "{outcome:?}");
+    }
+}
+
+/// R42: a peer on a slow line is not silent while its record is on the way, but one that says nothing at all is.
+#[test]
+fn a_record_that_takes_longer_than_the_idle_timeout_is_no_silence() {
+    let (world, mut reactor, mut client) = opened(WorldConfig::default());
     client.say(b"hello");
     let mut run_for = |client: &mut Client, span: Duration| {
         let until = world.now().saturating_add(span);

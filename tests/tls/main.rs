@@ -62,8 +62,6 @@ struct Both {
     served_ended: Vec<Reason>,
     ends: usize,
     refused: Vec<TlsError>,
-    /// What the end of each connection that was served told not to have been sent.
-    unsent: Vec<usize>,
     /// Whether the server reads no more once it opened.
     pauses: bool,
 }
@@ -112,14 +110,9 @@ impl Handler for Both {
             Reason::Handshake { by, frame } => Reason::Handshake { by: *by, frame: *frame },
             Reason::EndOfStream => Reason::EndOfStream,
             Reason::Finished => Reason::Finished,
-            Reason::Lost(error) => Reason::Lost(error.kind().into()),
             other => panic!("{other:?}"),
         };
-        if self.called.contains(&id) {
-            return self.ended.push(reason);
-        }
-        self.served_ended.push(reason);
-        self.unsent.push(closed.unsent);
+        if self.called.contains(&id) { self.ended.push(reason) } else { self.served_ended.push(reason) }
     }
 
     fn on_tls_error(&mut self, _cx: &mut Context<'_, Self>, _id: ConnId, error: &TlsError) {
