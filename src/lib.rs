@@ -31,8 +31,9 @@ pub mod ws;
 #[cfg(feature = "net")]
 pub use face::{
     Accept, Answer, CloseError, Closed, Config, ConfigError, Connect, ConnectError, Context, DecideError,
-    Drain, Error, Handler, Listen, Listening, PostError, Published, Reactor, Reason, Remote, Request, Result,
-    Serve, ShutdownReport, Side, Stats, Target, TargetError, Timeout, Timeouts, WebSocketConfig,
+    Drain, Error, Fleet, FleetCounts, FleetError, FleetHandle, Handler, Listen, Listening, PostError,
+    Published, Reactor, Reason, Remote, Request, Result, Serve, ShutdownReport, Side, Spread, Stats, Target,
+    TargetError, Timeout, Timeouts, WebSocketConfig,
 };
 #[cfg(feature = "net")]
 pub use net::{Addr, ListenOptions, Peer};

@@ -418,7 +418,7 @@ impl<H: Handler> Context<'_, H> {
     }
 
     /// Has a listener that `open` opens serve what `listen` says.
-    fn serve(
+    pub(super) fn serve(
         &mut self,
         listen: &Listen,
         open: impl FnOnce(&mut Io<'_, Session<H::Conn>>) -> std::result::Result<(ListenerId, Addr), NetError>,
@@ -458,9 +458,12 @@ impl<H: Handler> Context<'_, H> {
     /// Ends everything in good order: closes the listeners, sends every WebSocket a close frame with 1001 (RFC 6455
     /// §7.4.1), flushes raw connections; after `grace` cuts what is left. Then [`Reactor::run`](crate::Reactor::run)
     /// returns, and [`Reactor::shutdown_report`](crate::Reactor::shutdown_report) tells how many ended well. Called again, it
-    /// changes the grace to what is asked then.
+    /// changes the grace to what is asked then. In a [`Fleet`](crate::Fleet) it ends all threads.
     pub fn shutdown(&mut self, grace: Duration) {
         shutdown::begin(self, grace);
+        if let Some(member) = &self.shared.member {
+            member.shut_others_down(grace);
+        }
     }
 
     /// Takes no more connections: closes the listeners, lets the connections that stand go on for as long as `drain`
@@ -470,9 +473,13 @@ impl<H: Handler> Context<'_, H> {
         shutdown::drain(self, drain);
     }
 
-    /// Makes [`Reactor::run`](crate::Reactor::run) return after this turn. Connections are not told.
+    /// Makes [`Reactor::run`](crate::Reactor::run) return after this turn. Connections are not told. In a
+    /// [`Fleet`](crate::Fleet) it ends all threads.
     pub fn stop(&mut self) {
         self.io.stop();
+        if let Some(member) = &self.shared.member {
+            member.stop_others();
+        }
     }
 
     /// Ends a connection once all is flushed, for a reason.

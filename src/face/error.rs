@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::face::ConfigError;
+use crate::face::{ConfigError, FleetError};
 use crate::net::{AddrError, NetError};
 
 /// What went wrong, and on which address.
@@ -21,6 +21,9 @@ pub enum Error {
     /// The system can no longer be asked for events: the loop cannot go on.
     #[error("the event loop cannot wait for events: {0}")]
     Poll(#[source] io::Error),
+    /// A fleet could not be had, or one of its threads failed.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
 }
 
 /// What the crate's fallible functions give.

@@ -9,6 +9,7 @@ mod connect;
 mod context;
 mod conversation;
 mod error;
+mod fleet;
 mod handler;
 mod opening;
 mod publish;
@@ -29,6 +30,7 @@ pub use config::{Config, ConfigError, Drain, Listen, Serve, Timeouts, WebSocketC
 pub use connect::{Connect, ConnectError};
 pub use context::{CloseError, Context, DecideError};
 pub use error::{Error, Result};
+pub use fleet::{Fleet, FleetCounts, FleetError, FleetHandle, Spread};
 pub use handler::Handler;
 pub use publish::Published;
 pub use reactor::{Listening, Reactor};

@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::face::remote::{Remote, Wish};
+use crate::face::remote::{Lines, Remote, Wish};
 use crate::face::runtime::Runtime;
 use crate::face::{Config, Context, Error, Handler, Listen, Result, ShutdownReport};
 use crate::net::{Addr, Inherited, OsSystem, System};
@@ -71,10 +71,16 @@ impl<H: Handler, S: System> Reactor<H, S> {
     /// If the configuration contradicts itself.
     pub fn with_system(handler: H, config: Config, system: S) -> Result<Self> {
         config.check()?;
-        let wish = Arc::<Wish>::default();
-        let runtime = Runtime::new(handler, &config, Arc::clone(&wish));
-        let inner = EventLoop::new(runtime, system, config.settings);
-        Ok(Self { inner, wish })
+        let lines = Lines::new(system.waker(), config.max_posts);
+        Ok(Self::on_lines(handler, config, system, lines))
+    }
+
+    /// The same, with a configuration that was checked, where other threads may have a handle already.
+    pub(super) fn on_lines(handler: H, config: Config, system: S, lines: Lines<H::Post>) -> Self {
+        let Lines { alert, wish, posts } = lines;
+        let runtime = Runtime::new(handler, &config, posts, Arc::clone(&wish));
+        let inner = EventLoop::with_alert(runtime, system, config.settings, alert);
+        Self { inner, wish }
     }
 
     /// Listens for WebSocket connections, as [`Config::websocket`] says.

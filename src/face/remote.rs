@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::net::Waker;
 use crate::reactor::Alert;
 use crate::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use crate::sync::{Mutex, PoisonError};
@@ -50,6 +51,25 @@ pub(super) struct Posts<P> {
     receiver: Receiver<P>,
     /// Cloned into each remote; the queue so never looks abandoned.
     sender: SyncSender<P>,
+}
+
+/// All that other threads reach a loop by, at the loop's end. It may be there before the loop is.
+#[derive(Debug)]
+pub(super) struct Lines<P> {
+    pub(super) alert: Alert,
+    pub(super) wish: Arc<Wish>,
+    pub(super) posts: Posts<P>,
+}
+
+impl<P> Lines<P> {
+    pub(super) fn new(waker: Waker, bound: usize) -> Self {
+        Self { alert: Alert::new(waker), wish: Arc::default(), posts: Posts::new(bound) }
+    }
+
+    /// A handle for other threads, by which `posts` are taken in.
+    pub(super) fn remote<Q>(&self, posts: &Posts<Q>) -> Remote<Q> {
+        posts.remote(self.alert.clone(), Arc::clone(&self.wish))
+    }
 }
 
 impl<P> Posts<P> {

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::face::closed::Reason;
 use crate::face::config::Timeouts;
+use crate::face::fleet::{Arrival, Mail, Member};
 use crate::face::relief::Relief;
 use crate::face::remote::{Ending, Posts, Wish};
 use crate::face::services::{Service, Services};
@@ -17,7 +19,7 @@ use crate::http::HttpError;
 use crate::journal::Kind;
 use crate::mutants::mutant;
 use crate::net::{Addr, Peer};
-use crate::reactor::{ConnId, Drain, Driver, End, Io, ListenerId, SlowTurn};
+use crate::reactor::{ConnId, Drain, Driver, End, Io, ListenerId, SlowTurn, adopt};
 use crate::stats::add_one;
 use crate::time::Time;
 use crate::time::wheel::TimerKey;
@@ -54,6 +56,8 @@ pub(super) struct Shared {
     pub(super) shutdown: Option<Shutdown>,
     pub(super) tally: Tally,
     pub(super) wish: Arc<Wish>,
+    /// This thread's part in a fleet, where it is one of several.
+    pub(super) member: Option<Box<Member>>,
     pub(super) masks: Masks,
     /// How clients of this loop speak TLS where nothing else is said, once that was needed.
     pub(super) platform: Option<TlsClient>,
@@ -94,6 +98,7 @@ impl Shared {
             shutdown: None,
             tally: Tally::default(),
             wish,
+            member: None,
             masks: Masks::NotNeeded,
             platform: None,
             late_pongs: HashMap::new(),
@@ -154,10 +159,10 @@ impl Shared {
 }
 
 impl<H: Handler> Runtime<H> {
-    pub(super) fn new(handler: H, config: &Config, wish: Arc<Wish>) -> Self {
+    pub(super) fn new(handler: H, config: &Config, posts: Posts<H::Post>, wish: Arc<Wish>) -> Self {
         let shared = Shared::new(config, wish);
         let (post_budget, message_budget) = (config.post_budget, config.message_budget);
-        Self { handler, posts: Posts::new(config.max_posts), post_budget, message_budget, shared }
+        Self { handler, posts, post_budget, message_budget, shared }
     }
 
     /// Gives the handler what other threads posted, up to a budget; the rest waits for the next turn.
@@ -168,6 +173,31 @@ impl<H: Handler> Runtime<H> {
             handler.on_post(&mut cx, post);
         }
         io.wake_again();
+    }
+
+    /// Does what the other threads of the fleet sent, up to the same budget.
+    fn take_mail(&mut self, io: &mut Io<'_, Session<H::Conn>>) {
+        for _ in 0..self.post_budget {
+            let Some(mail) = self.shared.member.as_ref().and_then(|member| member.next()) else { return };
+            match mail {
+                // Whoever published it is not there to be told who got it; policies and their counts hold all the same.
+                Mail::Publish(notice) => drop(self.context(io).1.publish_notice(&notice)),
+                Mail::Adopt(arrival) => self.take_in(io, arrival),
+                Mail::Report(question) => question.answer(self.context(io).1.stats()),
+            }
+        }
+        io.wake_again();
+    }
+
+    /// Makes a connection of one that another thread accepted, if it still may be one.
+    fn take_in(&mut self, io: &mut Io<'_, Session<H::Conn>>, arrival: Arrival) {
+        let Some(listener) = self.shared.member.as_ref().and_then(|member| member.door(&arrival)) else {
+            return;
+        };
+        let taken = adopt(self, io, listener, arrival.stream, &arrival.peer);
+        if let Some(member) = &self.shared.member {
+            member.took(&taken, io.connections());
+        }
     }
 
     /// The handler, and the context to call it with.
@@ -262,6 +292,23 @@ impl<H: Handler> Driver for Runtime<H> {
             Service::Takeover(drain) => {
                 Session::new(ServiceIndex(0), Stage::Successor(Box::new(Relief::new(drain))))
             }
+        }
+    }
+
+    fn may_deal(&self) -> bool {
+        self.shared.member.as_ref().is_some_and(|member| member.may_deal())
+    }
+
+    fn deal(
+        &mut self,
+        io: &mut Io<'_, Self::Session>,
+        listener: ListenerId,
+        stream: OwnedFd,
+        peer: Peer,
+    ) -> Option<(OwnedFd, Peer)> {
+        match &mut self.shared.member {
+            Some(member) => member.deal(io.connections(), listener, stream, peer),
+            None => Some((stream, peer)),
         }
     }
 
@@ -413,6 +460,7 @@ impl<H: Handler> Driver for Runtime<H> {
 
     fn woken(&mut self, io: &mut Io<'_, Self::Session>) {
         self.take_posts(io);
+        self.take_mail(io);
         match self.shared.wish.take() {
             Some(Ending::Graceful(grace)) => shutdown::begin(&mut self.context(io).1, grace),
             Some(Ending::Now) => io.stop(),
@@ -421,6 +469,9 @@ impl<H: Handler> Driver for Runtime<H> {
     }
 
     fn deferred(&mut self, io: &mut Io<'_, Self::Session>) {
+        if let Some(member) = &self.shared.member {
+            member.note(io.connections());
+        }
         for id in std::mem::take(&mut self.shared.accepted) {
             if io.session(id).is_some_and(|session| session.met == Met::Open) {
                 self.open_to_handler(io, id);

@@ -26,6 +26,18 @@ pub struct ShutdownReport {
     pub took: Duration,
 }
 
+impl ShutdownReport {
+    /// How it went on two threads together: the counts are summed, and the longer time is that of both.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        Self {
+            closed: self.closed.saturating_add(other.closed),
+            cut: self.cut.saturating_add(other.cut),
+            took: self.took.max(other.took),
+        }
+    }
+}
+
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { closed, cut, took } = self;

@@ -10,7 +10,7 @@ mod socket;
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -179,6 +179,15 @@ impl System for OsSystem {
         let listener = self.listeners.get(&listener).ok_or_else(not_open)?;
         let (socket, peer) = listener.accept()?;
         Ok((self.keep(socket)?, peer))
+    }
+
+    fn detach(&mut self, stream: SocketId) -> io::Result<OwnedFd> {
+        let socket = self.streams.get_mut(stream.index()).and_then(Option::take);
+        socket.map(OwnedFd::from).ok_or_else(not_open)
+    }
+
+    fn attach(&mut self, stream: OwnedFd) -> io::Result<SocketId> {
+        self.keep(Socket::from(stream))
     }
 
     fn connect(&mut self, addr: &Addr, options: &ConnectOptions) -> Result<Connecting, NetError> {

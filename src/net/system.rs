@@ -6,7 +6,7 @@
 use std::io;
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::{AcceptError, Addr, ConnectOptions, Event, Inherited, Key, ListenOptions, NetError, Peer, Waker};
@@ -140,6 +140,27 @@ pub trait System {
     ///
     /// Sorted by what the caller must do next, see [`AcceptError`].
     fn accept(&mut self, listener: SocketId) -> Result<(SocketId, Peer), AcceptError>;
+
+    /// Lets go of a stream that was accepted and not registered, so that another system can [`attach`](System::attach) it:
+    /// its number is free.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](io::ErrorKind::Unsupported), the default, where there are no real descriptors; the stream stays.
+    fn detach(&mut self, stream: SocketId) -> io::Result<OwnedFd> {
+        let _ = stream;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Takes in a stream that another system accepted and [`detach`](System::detach)ed, as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](io::ErrorKind::Unsupported), the default, where there are no real descriptors; the stream is closed.
+    fn attach(&mut self, stream: OwnedFd) -> io::Result<SocketId> {
+        drop(stream);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Starts a connection to `addr`.
     ///

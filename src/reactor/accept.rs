@@ -1,13 +1,14 @@
 //! L3, the way in: accepts up to a budget, and waits without spinning or stalling where it can't (R26, R30, R48).
 
-use std::fmt;
+use std::os::fd::OwnedFd;
+use std::{fmt, io};
 
 use crate::journal::Kind;
 use crate::mutants::mutant;
 use crate::net::{AcceptError, CloseHow, Peer, SocketId, System};
 use crate::proxy::ProxyError;
 use crate::reactor::connection::{Connection, Phase};
-use crate::reactor::core::{Alarm, Core, Cut, tick_after};
+use crate::reactor::core::{Alarm, Core, Cut, Source, tick_after};
 use crate::reactor::driver::Cause;
 use crate::reactor::{ConnId, Driver, Io, ListenerId};
 use crate::stats::add_one;
@@ -28,8 +29,10 @@ pub(super) fn accept<D: Driver, S: System>(
     listener.listed = false;
     while *budget > 0 {
         // Looked up each time: the driver may have closed it meanwhile, and opened another one.
-        let Some(socket) = core.listeners.get(id.0).map(|listener| listener.socket) else { return };
-        if core.connections.len() >= core.settings.max_connections {
+        let Some(source) = core.listeners.get(id.0).map(|listener| listener.source) else { return };
+        let Some(socket) = source.socket() else { return };
+        let deals = matches!(source, Source::Dealt(_));
+        if is_full(core) && !(deals && driver.may_deal()) {
             add_one(&mut core.stats.refusals.no_room);
             return wait(core, id, "there are as many connections as there may be");
         }
@@ -38,7 +41,11 @@ pub(super) fn accept<D: Driver, S: System>(
                 *budget = budget.saturating_sub(1);
                 // It may have come after the turn began, and its time for the handshake counts from now.
                 core.now = system.now();
-                enter(driver, core, system, id, stream, &peer);
+                if deals {
+                    deal(driver, core, system, id, stream, peer);
+                } else {
+                    enter(driver, core, system, id, stream, &peer);
+                }
             }
             Err(AcceptError::Retry) if mutant("stop at an aborted connection") => return,
             Err(AcceptError::Retry) => {
@@ -65,11 +72,64 @@ pub(super) fn accept<D: Driver, S: System>(
     }
 }
 
-/// Makes a connection of a stream.
-fn enter<D: Driver, S: System>(
+fn is_full<P>(core: &Core<P>) -> bool {
+    core.connections.len() >= core.settings.max_connections
+}
+
+/// Offers a stream to other loops. It stays here where the driver says so, or the system cannot let it go.
+#[cold]
+fn deal<D: Driver, S: System>(
     driver: &mut D,
     core: &mut Core<D::Session>,
     system: &mut S,
+    listener: ListenerId,
+    socket: SocketId,
+    peer: Peer,
+) {
+    let (socket, peer) = match system.detach(socket) {
+        Ok(stream) => {
+            let io = &mut Io { core: &mut *core, system: &mut *system };
+            let Some((stream, peer)) = driver.deal(io, listener, stream, peer) else { return };
+            let Ok(socket) = system.attach(stream) else { return };
+            (socket, peer)
+        }
+        Err(_) => (socket, peer),
+    };
+    if is_full(core) {
+        return turn_away(core, system, socket, &"no loop has room for it");
+    }
+    enter(driver, core, system, listener, socket, &peer);
+}
+
+/// Makes a connection of a stream that another loop accepted and dealt to this one. `listener` is one that was opened with
+/// [`Source::Elsewhere`], and says what the connection speaks.
+///
+/// # Errors
+///
+/// Where the listener is closed, there are [`Settings::max_connections`](super::Settings::max_connections), or the system
+/// has no real descriptors. The stream is closed then.
+pub fn adopt<D: Driver>(
+    driver: &mut D,
+    io: &mut Io<'_, D::Session>,
+    listener: ListenerId,
+    stream: OwnedFd,
+    peer: &Peer,
+) -> io::Result<()> {
+    if io.listener_addr(listener).is_none() || is_full(io.core) {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    let socket = io.system.attach(stream)?;
+    // As for one that is accepted here.
+    io.core.now = io.system.now();
+    enter(driver, io.core, io.system, listener, socket, peer);
+    Ok(())
+}
+
+/// Makes a connection of a stream.
+fn enter<D: Driver>(
+    driver: &mut D,
+    core: &mut Core<D::Session>,
+    system: &mut dyn System,
     listener: ListenerId,
     socket: SocketId,
     peer: &Peer,
@@ -109,7 +169,7 @@ fn enter<D: Driver, S: System>(
 
 /// Closes what was accepted and cannot be taken in.
 #[cold]
-fn turn_away<P, S: System>(core: &mut Core<P>, system: &mut S, socket: SocketId, why: &dyn fmt::Display) {
+fn turn_away<P>(core: &mut Core<P>, system: &mut dyn System, socket: SocketId, why: &dyn fmt::Display) {
     add_one(&mut core.stats.refusals.turned_away);
     core.journal.note(core.now, Kind::TurnedAway, format_args!("a connection was not let in: {why}"));
     system.close(socket, CloseHow::Abort);

@@ -102,7 +102,7 @@ pub(super) enum Alarm {
 /// A socket that connections come from.
 #[derive(Debug)]
 pub(super) struct Listener {
-    pub(super) socket: SocketId,
+    pub(super) source: Source,
     pub(super) addr: Addr,
     /// Stands in the accepting list.
     pub(super) listed: bool,
@@ -112,6 +112,27 @@ pub(super) struct Listener {
     pub(super) tls: Option<Acceptor>,
     /// Where its connections come from these proxies alone, and begin with what they say.
     pub(super) proxies: Option<TrustedProxies>,
+}
+
+/// Where the connections of a listener come from, and where they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// They are accepted here, and stay.
+    Own(SocketId),
+    /// They are accepted here, and each is offered to [`Driver::deal`](super::Driver::deal) first.
+    Dealt(SocketId),
+    /// Another loop accepts them, and deals them out: see [`adopt`](super::adopt).
+    Elsewhere,
+}
+
+impl Source {
+    /// The socket that listens, where it is one of this loop.
+    pub(super) fn socket(self) -> Option<SocketId> {
+        match self {
+            Self::Own(socket) | Self::Dealt(socket) => Some(socket),
+            Self::Elsewhere => None,
+        }
+    }
 }
 
 /// How the descriptor of a dead connection is closed.

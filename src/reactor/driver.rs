@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 
 use crate::net::{Addr, NetError, Peer};
 use crate::proxy::ProxyError;
@@ -52,6 +53,20 @@ pub trait Driver {
 
     /// A listener accepted a connection: makes its session. `peer` is who connected.
     fn open(&mut self, listener: ListenerId, peer: &Peer) -> Self::Session;
+
+    /// Whether another loop has room for a stream of a listener whose connections are dealt out; asked where this one has
+    /// none.
+    fn may_deal(&self) -> bool;
+
+    /// A stream was accepted by a listener whose connections are dealt out: gives it to another loop, which
+    /// [`adopt`](super::adopt)s it, or back to stay here. Where nobody has room it is closed.
+    fn deal(
+        &mut self,
+        io: &mut Io<'_, Self::Session>,
+        listener: ListenerId,
+        stream: OwnedFd,
+        peer: Peer,
+    ) -> Option<(OwnedFd, Peer)>;
 
     /// The connection has its id and may be sent to; where something comes first, a header of a proxy or a TLS
     /// handshake, only once it is [`Driver::admitted`].

@@ -44,8 +44,7 @@ pub struct EventLoop<D: Driver, S: System> {
     pub(super) turn: Turn,
     /// A turn of more nanoseconds is slow.
     pub(super) slow: u64,
-    woken: Arc<AtomicBool>,
-    waker: Waker,
+    alert: Alert,
 }
 
 /// Polls in a row that answered with a part.
@@ -65,6 +64,11 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// A handle that wakes whoever waits for `waker`, for [`EventLoop::with_alert`].
+    pub fn new(waker: Waker) -> Self {
+        Self { woken: Arc::default(), waker }
+    }
+
     /// Makes the loop call [`Driver::woken`] in this turn or the next; several before that are one.
     ///
     /// # Errors
@@ -78,14 +82,18 @@ impl Alert {
 impl<D: Driver, S: System> EventLoop<D, S> {
     /// A loop over `system`, driven by `driver`. The settings are those that [`Settings::check`] accepted.
     pub fn new(driver: D, system: S, settings: Settings) -> Self {
+        let alert = Alert::new(system.waker());
+        Self::with_alert(driver, system, settings, alert)
+    }
+
+    /// The same, where other threads had to know before how to wake it: `alert` was made of the waker of `system`.
+    pub fn with_alert(driver: D, system: S, settings: Settings, alert: Alert) -> Self {
         let buffer = Intake::new(settings.receive_budget);
         let awake = Awake::new(settings.busy_poll, system.now());
         let slow = settings.slow_turn.map_or(Time::MAX, |span| Time::ZERO.saturating_add(span)).as_nanos();
         let core = Core::new(settings, system.now());
-        let waker = system.waker();
-        let (opening, events, woken) = (Opening::default(), Vec::new(), Arc::default());
-        let turn = Turn::default();
-        Self { driver, system, core, buffer, opening, events, unseen: None, awake, turn, slow, woken, waker }
+        let (opening, events, turn) = (Opening::default(), Vec::new(), Turn::default());
+        Self { driver, system, core, buffer, opening, events, unseen: None, awake, turn, slow, alert }
     }
 
     /// Opens a listener; answers its id and the address it really has.
@@ -99,7 +107,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
 
     /// A handle that wakes the loop from any thread.
     pub fn alert(&self) -> Alert {
-        Alert { woken: Arc::clone(&self.woken), waker: self.waker.clone() }
+        self.alert.clone()
     }
 
     /// The driver.
@@ -205,7 +213,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         self.go_on_with_handshakes();
         self.run_timers();
         let woken_again = std::mem::take(&mut self.core.woken);
-        let is_woken = self.woken.swap(false, Ordering::AcqRel) || woken_again;
+        let is_woken = self.alert.woken.swap(false, Ordering::AcqRel) || woken_again;
         if is_woken {
             self.awake.stir(self.core.now);
             self.driver.woken(&mut Io { core: &mut self.core, system: &mut self.system });

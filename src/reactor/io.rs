@@ -5,11 +5,11 @@ use std::{fmt, io};
 use crate::journal::Kind;
 use crate::mutants::mutant;
 use crate::net::{
-    Addr, CloseHow, ConnectOptions, Destination, Inherited, ListenOptions, NetError, Peer, SocketId, System,
+    Addr, CloseHow, ConnectOptions, Destination, Inherited, ListenOptions, NetError, Peer, System,
 };
 use crate::proxy::{Header, TrustedProxies};
 use crate::reactor::connection::{Connection, Flags, Phase};
-use crate::reactor::core::{Alarm, Core, Course, Cut, Listener, tick_after};
+use crate::reactor::core::{Alarm, Core, Course, Cut, Listener, Source, tick_after};
 use crate::reactor::driver::{Cause, ConnId, ListenerId};
 use crate::reactor::sent::{Bound, SendError, Sent};
 use crate::reactor::{announce, dial, event, write};
@@ -402,7 +402,8 @@ impl<P> Io<'_, P> {
         options: &ListenOptions,
     ) -> Result<(ListenerId, Addr), NetError> {
         let (socket, addr) = self.system.adopt(inherited, options)?;
-        enrol(self.core, self.system, socket, addr)
+        let id = listen_on(self.core, self.system, Source::Own(socket), &addr)?;
+        Ok((id, addr))
     }
 
     /// Sends listeners to the process at the other end of a Unix-domain connection. They stay open here.
@@ -412,32 +413,48 @@ impl<P> Io<'_, P> {
     /// If one of them or the connection is gone, the other process is another user's, or the system cannot.
     pub fn hand_over(&mut self, to: ConnId, listeners: &[ListenerId]) -> io::Result<()> {
         let gone = || io::Error::from(io::ErrorKind::NotConnected);
-        let socket_of = |id: &ListenerId| self.core.listeners.get(id.0).map(|listener| listener.socket);
+        let socket_of = |id: &ListenerId| self.core.listeners.get(id.0)?.source.socket();
         let sockets: Option<Vec<_>> = listeners.iter().map(socket_of).collect();
         let connection = self.core.connections.get(to.0).filter(|connection| connection.phase == Phase::Open);
         self.system.hand_over(connection.ok_or_else(gone)?.socket, &sockets.ok_or_else(gone)?)
     }
 
+    /// Makes a listener of a socket that listens on `addr` already, or of none where another loop accepts. A socket that
+    /// cannot be watched is closed.
+    ///
+    /// # Errors
+    ///
+    /// A [`NetError`] that names the address and the cure.
+    pub fn listen_on(&mut self, source: Source, addr: &Addr) -> Result<ListenerId, NetError> {
+        listen_on(self.core, self.system, source, addr)
+    }
+
     /// Closes a listener; its connections stay. Answers whether it was open.
     pub fn close_listener(&mut self, id: ListenerId) -> bool {
-        let socket = self.strike(id);
-        socket.map(|socket| self.system.close(socket, CloseHow::Graceful)).is_some()
+        let Some(source) = self.strike(id) else { return false };
+        if let Some(socket) = source.socket() {
+            self.system.close(socket, CloseHow::Graceful);
+        }
+        true
     }
 
     /// The same for one that another process has as well: the file of a Unix-domain one stays.
     pub fn release_listener(&mut self, id: ListenerId) -> bool {
-        let socket = self.strike(id);
-        socket.map(|socket| self.system.release(socket)).is_some()
+        let Some(source) = self.strike(id) else { return false };
+        if let Some(socket) = source.socket() {
+            self.system.release(socket);
+        }
+        true
     }
 
-    /// Forgets a listener; answers with its socket.
-    fn strike(&mut self, id: ListenerId) -> Option<SocketId> {
+    /// Forgets a listener; answers where its connections came from.
+    fn strike(&mut self, id: ListenerId) -> Option<Source> {
         let listener = self.core.listeners.remove(id.0)?;
         if let Some(retry) = listener.retry {
             self.core.wheel.cancel(retry);
         }
         self.note(Kind::Listener, format_args!("no longer listening on {}", listener.addr));
-        Some(listener.socket)
+        Some(listener.source)
     }
 
     /// Where a listener listens, while it is open.
@@ -529,31 +546,35 @@ pub(super) fn listen<P>(
     options: &ListenOptions,
 ) -> Result<(ListenerId, Addr), NetError> {
     let (socket, addr) = system.listen(addr, options)?;
-    enrol(core, system, socket, addr)
+    let id = listen_on(core, system, Source::Own(socket), &addr)?;
+    Ok((id, addr))
 }
 
-/// Puts a listening socket into the loop, or closes it.
-fn enrol<P>(
+/// Puts a listener into the loop.
+fn listen_on<P>(
     core: &mut Core<P>,
     system: &mut dyn System,
-    socket: SocketId,
-    addr: Addr,
-) -> Result<(ListenerId, Addr), NetError> {
+    source: Source,
+    addr: &Addr,
+) -> Result<ListenerId, NetError> {
     let listener =
-        Listener { socket, addr: addr.clone(), listed: false, retry: None, tls: None, proxies: None };
+        Listener { source, addr: addr.clone(), listed: false, retry: None, tls: None, proxies: None };
     let Ok(key) = core.listeners.insert(listener) else {
-        system.close(socket, CloseHow::Graceful);
-        return Err(NetError::listen(&addr, "counting the listener", io::ErrorKind::OutOfMemory.into()));
+        if let Some(socket) = source.socket() {
+            system.close(socket, CloseHow::Graceful);
+        }
+        return Err(NetError::listen(addr, "counting the listener", io::ErrorKind::OutOfMemory.into()));
     };
     let id = ListenerId(key);
+    let Some(socket) = source.socket() else { return Ok(id) };
     if let Err(error) = system.register(socket, event::listener_token(id)) {
         core.listeners.remove(key);
         system.close(socket, CloseHow::Graceful);
-        return Err(NetError::listen(&addr, "watching the listener", error));
+        return Err(NetError::listen(addr, "watching the listener", error));
     }
     core.list_listener(id);
     core.journal.note(core.now, Kind::Listener, format_args!("listening on {addr}"));
-    Ok((id, addr))
+    Ok(id)
 }
 
 /// A larger payload is offered to the kernel from where it lies; a smaller one is copied next to its head, so that

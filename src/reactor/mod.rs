@@ -26,6 +26,8 @@ mod stats;
 mod visit;
 mod write;
 
+pub use self::core::Source;
+pub use accept::adopt;
 pub use driver::{Cause, ConnId, Drain, Driver, End, ListenerId};
 pub use event_loop::{Alert, EventLoop};
 pub use io::Io;
