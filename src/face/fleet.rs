@@ -6,6 +6,8 @@ mod crew;
 mod doors;
 mod error;
 mod handle;
+#[cfg(all(test, shuttle))]
+mod model;
 mod seat;
 
 use std::fmt;

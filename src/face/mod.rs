@@ -20,6 +20,8 @@ mod runtime;
 mod services;
 mod session;
 mod shutdown;
+#[cfg(all(test, shuttle))]
+mod sleeper;
 mod stats;
 mod target;
 mod watch;
