@@ -1,4 +1,4 @@
-//! A WebSocket echo server on one thread, over TCP and Unix-domain sockets at once.
+//! A WebSocket echo server, over TCP and Unix-domain sockets at once, on one thread or on several.
 //!
 //!     cargo run --release --example echo -- [OPTIONS] [ADDR…]
 
@@ -7,7 +7,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use gnezdo::ws::{CloseCode, DeflateConfig};
-use gnezdo::{Addr, Config, ConnId, Context, Handler, Message, Reactor, Remote, SendError};
+use gnezdo::{Addr, Config, ConnId, Context, Fleet, FleetHandle, Handler, Message, SendError};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -19,8 +19,9 @@ usage: echo [OPTIONS] [ADDR…]
 
   ADDR                    127.0.0.1:9001 (default), [::1]:9001, 0.0.0.0:0,
                           unix:/run/echo.sock, unix:@abstract-name
+  --threads COUNT         how many threads serve (default 1)
   --max-message BYTES     largest message taken and echoed (default 67108864)
-  --max-connections COUNT most connections at once (default 1000000)
+  --max-connections COUNT most connections of a thread at once (default 1000000)
   --idle-timeout SECONDS  cut peers silent for so long, 0 for never (default 60)
   --opening-timeout SECONDS
                           cut peers whose handshake takes so long (default 10)
@@ -51,6 +52,7 @@ impl Handler for Echo {
 
 struct Options {
     addrs: Vec<Addr>,
+    threads: usize,
     config: Config,
 }
 
@@ -66,29 +68,29 @@ fn run() -> Result<(), Box<dyn Error>> {
         println!("{HELP}");
         return Ok(());
     };
-    let mut reactor = Reactor::new(Echo, options.config)?;
+    let mut fleet = Fleet::new(options.threads, options.config, |_thread| Echo)?;
     for addr in &options.addrs {
-        let listening = reactor.listen(addr)?;
-        match &listening.addr {
+        match fleet.listen(addr)? {
             Addr::Tcp(addr) => println!("listening on ws://{addr}"),
             Addr::Unix(addr) => println!("listening on ws+{addr}"),
         }
     }
     std::io::stdout().flush()?;
-    close_on_signals(reactor.remote())?;
-    reactor.run()?;
-    if let Some(report) = reactor.shutdown_report() {
+    close_on_signals(fleet.handle())?;
+    if let Some(report) = fleet.run()? {
         println!("{report}");
     }
     Ok(())
 }
 
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Box<dyn Error>> {
-    let (mut addrs, mut config, mut max_message) = (Vec::new(), Config::default(), 64 << 20);
+    let (mut addrs, mut threads, mut max_message) = (Vec::new(), 1, 64 << 20);
+    let mut config = Config::default();
     config.websocket.deflate = Some(DeflateConfig::default());
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(None),
+            Long("threads") => threads = parser.value()?.parse()?,
             Long("max-message") => max_message = parser.value()?.parse()?,
             Long("max-connections") => config.settings.max_connections = parser.value()?.parse()?,
             Long("idle-timeout") => {
@@ -109,7 +111,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Box<dyn Error>> 
     if addrs.is_empty() {
         addrs.push("127.0.0.1:9001".parse()?);
     }
-    Ok(Some(Options { addrs, config }))
+    Ok(Some(Options { addrs, threads, config }))
 }
 
 fn seconds(parser: &mut lexopt::Parser) -> Result<Duration, lexopt::Error> {
@@ -124,15 +126,15 @@ fn take_messages_of(config: &mut Config, max_message: usize) {
     config.settings.max_queue = max_message.saturating_add(2 * config.settings.high_water);
 }
 
-fn close_on_signals(remote: Remote<()>) -> Result<(), Box<dyn Error>> {
+fn close_on_signals(fleet: FleetHandle) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     std::thread::spawn(move || {
         let mut signals = signals.forever();
         if signals.next().is_some() {
-            let _ = remote.shutdown(GRACE);
+            let _ = fleet.shutdown(GRACE);
         }
         if signals.next().is_some() {
-            let _ = remote.stop();
+            let _ = fleet.stop();
         }
     });
     Ok(())

@@ -114,6 +114,32 @@ fn client_sends_lines_to_echo_and_prints_what_comes_back() {
     assert_eq!(client.finish(), "");
 }
 
+fn thread_names(process: u32) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let name = |thread: PathBuf| std::fs::read_to_string(thread.join("comm")).unwrap().trim().to_owned();
+    threads.map(|thread| name(thread.unwrap().path())).collect()
+}
+
+#[test]
+fn echo_serves_on_several_threads_and_closes_them_all() {
+    let directory = TempDir::new("threads");
+    let path = format!("unix:{}", directory.0.join("echo.sock").display());
+    let (mut echo, addr) = Example::server("echo", &["--threads", "2", "127.0.0.1:0", &path]);
+    assert!(echo.line().ends_with(&path));
+    let urls = [format!("ws://{addr}/"), format!("ws+{path}:/")];
+    let mut clients: Vec<Example> =
+        urls.iter().cycle().take(6).map(|url| Example::start("client", &[url])).collect();
+    for client in &mut clients {
+        client.say("hello\n");
+        assert_eq!(client.line(), "hello");
+    }
+    let names = thread_names(echo.child.id());
+    assert!(names.contains(&"gnezdo-1".to_owned()) && !names.contains(&"gnezdo-2".to_owned()), "{names:?}");
+    assert!(Command::new("kill").arg(echo.child.id().to_string()).status().unwrap().success());
+    assert!(echo.line().starts_with("6 connections closed, 0 cut, in "));
+    assert!(echo.child.wait().unwrap().success());
+}
+
 #[test]
 #[cfg(feature = "_tls")]
 fn client_trusts_the_certificate_that_tls_echo_made() {
