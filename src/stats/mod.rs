@@ -76,7 +76,7 @@ counts! {
         answered,
         /// Answered without the handler, because they broke a rule, or asked for no WebSocket and were accepted.
         refused,
-        /// Cut off without an answer as the oldest of too many ([`Config::max_opening`](crate::Config::max_opening)).
+        /// Cut off without an answer as the oldest of too many ([`Config::max_opening`](field@crate::Config::max_opening)).
         crowded_out,
     }
 }

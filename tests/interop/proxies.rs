@@ -17,22 +17,24 @@ use libtest_mimic::{Failed, Trial};
 use super::{build_directory, missing, output};
 use crate::support::{PATIENCE, build};
 
+/// A test by its name.
+type Case = (&'static str, fn() -> Result<(), Failed>);
+
 /// The cases of whichever of the programs is there.
 pub(crate) fn trials() -> Vec<Trial> {
-    let haproxy: [(_, fn() -> Result<(), Failed>); 4] = [
+    let haproxy: [Case; 4] = [
         ("haproxy::version_1_tells_who_connects", || tells_who_connects("V1")),
         ("haproxy::version_2_tells_who_connects", || tells_who_connects("V2")),
         ("haproxy::version_2_before_http_tells_who_asks", tells_who_asks),
         ("haproxy::a_look_at_the_server_is_the_proxys_own", looks),
     ];
-    let systemd: [(_, fn() -> Result<(), Failed>); 1] =
-        [("systemd::its_sockets_are_served_and_taken_over", is_activated)];
+    let systemd: [Case; 1] = [("systemd::its_sockets_are_served_and_taken_over", is_activated)];
     let haproxy = of("haproxy", "-v", haproxy.into());
     haproxy.into_iter().chain(of("systemd-socket-activate", "--version", systemd.into())).collect()
 }
 
 /// The cases of a program, or one that says that it is missing.
-fn of(program: &str, version: &str, cases: Vec<(&'static str, fn() -> Result<(), Failed>)>) -> Vec<Trial> {
+fn of(program: &str, version: &str, cases: Vec<Case>) -> Vec<Trial> {
     match output(Command::new(program).arg(version)) {
         Ok(_) => cases.into_iter().map(|(name, case)| Trial::test(name, case)).collect(),
         Err(why) => vec![missing(program, why)],
@@ -52,7 +54,7 @@ impl Handler for Telling {
     }
 
     fn on_request(&mut self, cx: &mut Context<'_, Self>, id: ConnId, _request: &Request<'_>) -> Answer {
-        Response::new(Status::OK).text(&told(cx, id)).into()
+        Response::new(Status::OK).text(told(cx, id)).into()
     }
 
     fn on_proxy_error(&mut self, cx: &mut Context<'_, Self>, _id: ConnId, error: &ProxyError) {
