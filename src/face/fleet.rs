@@ -106,7 +106,7 @@ impl<H: Handler> Fleet<H> {
     ///
     /// # Errors
     ///
-    /// As [`Fleet::listen`].
+    /// As [`Fleet::listen`], and [`FleetError::Takeover`] for [`Listen::takeover`] where there are several threads.
     pub fn listen_with(&mut self, addr: &Addr, listen: &Listen) -> Result<Addr> {
         doors::open(&mut self.seats, addr, listen)
     }

@@ -345,4 +345,8 @@ fn a_fleet_that_contradicts_itself_is_not_made() {
     }
     let config = Config { max_posts: 0, ..Config::default() };
     assert!(matches!(Fleet::new(2, config, make).unwrap_err(), Error::Config(_)));
+    let mut fleet = Fleet::new(2, Config::default(), make).unwrap();
+    let error =
+        fleet.listen_with(&"unix:/run/gnezdo.takeover".parse().unwrap(), &Listen::takeover()).unwrap_err();
+    assert!(matches!(error, Error::Fleet(FleetError::Takeover)), "{error}");
 }

@@ -2,7 +2,7 @@
 //! that of all others.
 
 use crate::face::fleet::seat::Seat;
-use crate::face::{Context, Handler, Listen, Result, Serve};
+use crate::face::{Context, FleetError, Handler, Listen, Result, Serve};
 use crate::net::{Addr, CloseHow, ListenOptions, NetError, SocketId, System};
 use crate::reactor::{ListenerId, Source};
 
@@ -28,6 +28,9 @@ pub(super) fn open<P, S: System>(seats: &mut [Seat<P, S>], addr: &Addr, listen: 
     listen.check(addr)?;
     if let Serve::WebSocketWith(config) = &listen.serve {
         config.check()?;
+    }
+    if matches!(listen.serve, Serve::Takeover(_)) && seats.len() > 1 {
+        return Err(FleetError::Takeover.into());
     }
     let shares = KERNEL_BALANCES && seats.len() > 1;
     let bound = match addr {

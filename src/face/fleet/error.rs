@@ -11,6 +11,11 @@ pub enum FleetError {
     /// There are no threads, or too many.
     #[error("a fleet of {0} threads: give it 1 to 1,024")]
     Threads(usize),
+    /// A successor would get the listeners of one thread alone.
+    #[error(
+        "several threads cannot be taken over: use `Listen::takeover` with a fleet of one, or with a `Reactor`"
+    )]
+    Takeover,
     /// The system gave no thread.
     #[error("thread {thread} of the fleet could not be started ({source}): take fewer, or raise `ulimit -u`")]
     NotStarted {
