@@ -156,6 +156,8 @@ fn no_message_is_lost_doubled_or_overtaken_while_clients_come_and_go() {
     // keeps from reading.
     let mut config = Config { max_posts: 16, ..Config::default() };
     config.settings.max_queue = 64 << 20;
+    // Who only listens is not asked whether it is still there.
+    (config.timeouts.ping, config.timeouts.idle) = (None, None);
     let fleet = Fleet::new(2, config, |_| Relay::default()).unwrap();
     let running = Running::of(&[local(), directory.addr("relay")], fleet);
     let ledger = Ledger::default();
