@@ -8,7 +8,8 @@ pub(crate) const ATTACK: Attack = Attack {
     name: "unix_hangups",
     rules: "R27 R45",
     growth: 40 << 20,
-    kept: 3300 * 1024,
+    // Of what was half received and half sent the pools keep some.
+    kept: 8 << 20,
     run,
     ..Attack::DEFAULT
 };
