@@ -207,7 +207,8 @@ impl<H: Handler> Context<'_, H> {
     }
 
     /// Starts the closing handshake of a WebSocket; [`Handler::on_close`] tells how it ended. A reason longer than
-    /// 123 bytes is cut. On a raw connection `code` and `reason` go nowhere, and it is as [`Context::finish`].
+    /// 123 bytes is cut. On a raw connection `code` and `reason` go nowhere, and it is as [`Context::finish`]. A client for
+    /// whose frame the system has no randomness is as one that called [`Context::abort`].
     ///
     /// # Errors
     ///
@@ -227,9 +228,14 @@ impl<H: Handler> Context<'_, H> {
             Stage::Socket(protocol) => {
                 let frame = &mut self.shared.scratch;
                 frame.clear();
-                protocol
-                    .close(code, reason, &mut self.shared.space, frame)
-                    .map_err(|_| CloseError::Closing)?;
+                match protocol.close(code, reason, &mut self.shared.space, frame) {
+                    Ok(()) => {}
+                    Err(NotSent::NoKeys) => {
+                        self.abort(id);
+                        return Ok(());
+                    }
+                    Err(_) => return Err(CloseError::Closing),
+                }
                 session.closing = true;
                 self.shared.topics.leave(id);
                 let outcome = self.io.send(id, frame, &[], Bound::Exempt);

@@ -419,6 +419,14 @@ fn calling() -> Vec<Plan> {
             Part::Server,
             serve(),
         ),
+        echo("a client that closes at once, while the server speaks")
+            .calling(
+                "ws://10.0.0.2:80/",
+                "10.0.0.2:80",
+                Part::Server,
+                vec![Step::Greet, say(0, 20), say(1, 20), Step::Until(Until::Ended)],
+            )
+            .with(|plan| plan.manner.open = vec![Act::Close]),
         echo("a client with compression").deflating().calling(
             "ws://10.0.0.2:80/",
             "10.0.0.2:80",
