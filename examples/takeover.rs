@@ -79,7 +79,11 @@ fn run() -> Result<(), Box<dyn Error>> {
         predecessor.relieve(PATIENCE)?;
     }
     let successors = Listen { serve: Serve::Takeover(options.drain), ..Listen::default() };
-    reactor.listen_with(&options.at.into(), &successors)?;
+    match reactor.listen_with(&options.at.into(), &successors) {
+        // Nobody else serves any more.
+        Err(error) if took_over => eprintln!("takeover: nobody can take over from here: {error}"),
+        outcome => drop(outcome?),
+    }
     println!("{}", if took_over { "took over" } else { "started" });
     std::io::stdout().flush()?;
     reactor.run()?;

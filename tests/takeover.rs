@@ -330,6 +330,64 @@ fn a_predecessor_that_is_none_is_told_apart() {
 }
 
 #[test]
+fn of_two_successors_one_follows() {
+    let directory = Directory::new();
+    let (old, tcp) = first(&directory, Drain::default(), Config::default());
+    let candidate = || {
+        let (mut reactor, at) = (reactor(), directory.at());
+        let mut predecessor = Predecessor::find(&at, PATIENCE).unwrap().unwrap();
+        for inherited in predecessor.listeners() {
+            reactor.listen_on(inherited, &Listen::raw()).unwrap();
+        }
+        (reactor, predecessor)
+    };
+    let [(successor, chosen), (other, late)] = [candidate(), candidate()];
+    chosen.relieve(PATIENCE).unwrap();
+    late.relieve(PATIENCE).unwrap_err();
+    drop(other);
+    old.ended();
+    let _serving = Serving::run(successor);
+    echo(connect(&tcp).as_mut());
+    echo(connect(&directory.unix()).as_mut());
+}
+
+#[test]
+fn a_successor_that_is_gone_when_it_is_heard_is_none() {
+    let directory = Directory::new();
+    let mut reactor = reactor();
+    let tcp = reactor.listen_with(&"127.0.0.1:0".parse().unwrap(), &Listen::raw()).unwrap().addr;
+    offer(&mut reactor, &directory, Drain::default());
+    let mut stream = unix(&directory.path("takeover"));
+    stream.set_nonblocking(true).unwrap();
+    stream.write_all(b"gnezdo takeover 1\n").unwrap();
+    while stream.read(&mut [0; 4_096]).is_err() {
+        reactor.turn(Some(SOON)).unwrap();
+    }
+    stream.write_all(b"R").unwrap();
+    drop(stream);
+    while reactor.with(|_, cx| cx.connections()) > 0 {
+        reactor.turn(Some(SOON)).unwrap();
+    }
+    let _serving = Serving::run(reactor);
+    echo(connect(&tcp).as_mut());
+}
+
+#[test]
+fn more_listeners_than_can_be_handed_over_stay() {
+    let directory = Directory::new();
+    let mut reactor = reactor();
+    for number in 0..65 {
+        let addr = format!("unix:{}", directory.path(&number.to_string()).display());
+        reactor.listen_with(&addr.parse().unwrap(), &Listen::raw()).unwrap();
+    }
+    offer(&mut reactor, &directory, Drain::default());
+    let _serving = Serving::run(reactor);
+    let error = Predecessor::find(&directory.at(), PATIENCE).unwrap_err();
+    assert!(matches!(error, TakeoverError::HungUp { .. }), "{error}");
+    echo(&mut unix(&directory.path("64")));
+}
+
+#[test]
 fn a_reactor_that_listens_nowhere_else_has_nothing_to_hand_over() {
     let directory = Directory::new();
     let mut reactor = reactor();

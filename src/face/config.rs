@@ -128,8 +128,8 @@ pub struct Listen {
     pub tls: Option<TlsServer>,
     /// With it every connection has to come from one of these proxies and to begin with a header of the PROXY protocol,
     /// version 1 or 2, before TLS and everything else, within [`Timeouts::opening`]. Whatever does not is reset, and
-    /// [`Handler::on_proxy_error`](crate::Handler::on_proxy_error) says why; it is never guessed whether a header is
-    /// there. [`Context::peer`](crate::Context::peer) and [`Request::peer`](crate::Request::peer) then answer whom the
+    /// [`Handler::on_proxy_error`](crate::Handler::on_proxy_error) says why, but for who is too slow or leaves before; it
+    /// is never guessed whether a header is there. [`Context::peer`](crate::Context::peer) and [`Request::peer`](crate::Request::peer) then answer whom the
     /// proxy names. `None`, the default: clients connect directly.
     pub proxy: Option<TrustedProxies>,
 }
@@ -144,7 +144,7 @@ pub enum Serve {
     WebSocketWith(Box<WebSocketConfig>),
     /// Bytes, as they come: [`Handler::on_bytes`](crate::Handler::on_bytes).
     Raw,
-    /// The listeners themselves, all others of the reactor, to a process of the same user that takes this one's place
+    /// The listeners themselves, all others of the reactor, 64 at most, to a process of the same user that takes this one's place
     /// ([`Predecessor`](crate::net::Predecessor)): once that one serves, this one lets go of them and ends as said here.
     /// At a path in the Unix domain; each message has to come within [`Timeouts::opening`].
     Takeover(Drain),

@@ -10,7 +10,7 @@ use crate::face::runtime::Shared;
 use crate::face::services::Service;
 use crate::face::session::{Met, Outcome, Session, Stage};
 use crate::face::shutdown;
-use crate::face::{Accept, Handler, Result};
+use crate::face::{Accept, FleetError, Handler, Result, Serve};
 use crate::http::Response;
 use crate::mutants::mutant;
 use crate::net::{Addr, Inherited, NetError, Peer};
@@ -409,6 +409,7 @@ impl<H: Handler> Context<'_, H> {
     /// An [`Error`](crate::Error) that names the address and the cure.
     pub fn listen(&mut self, addr: &Addr, listen: &Listen) -> Result<Listening> {
         listen.check(addr)?;
+        self.check_takeover(listen)?;
         self.serve(listen, |io| io.listen(addr, &listen.options))
     }
 
@@ -420,7 +421,17 @@ impl<H: Handler> Context<'_, H> {
     /// An [`Error`](crate::Error) that names the address.
     pub fn listen_on(&mut self, inherited: Inherited, listen: &Listen) -> Result<Listening> {
         listen.check(inherited.addr())?;
+        self.check_takeover(listen)?;
         self.serve(listen, |io| io.adopt(inherited, &listen.options))
+    }
+
+    /// Of several threads a successor would get the listeners of one.
+    fn check_takeover(&self, listen: &Listen) -> Result<()> {
+        let is_alone = self.fleet().is_none_or(|fleet| fleet.threads() == 1);
+        if is_alone || !matches!(listen.serve, Serve::Takeover(_)) {
+            return Ok(());
+        }
+        Err(FleetError::Takeover.into())
     }
 
     /// Has a listener that `open` opens serve what `listen` says.
@@ -474,9 +485,12 @@ impl<H: Handler> Context<'_, H> {
 
     /// Takes no more connections: closes the listeners, lets the connections that stand go on for as long as `drain`
     /// says, and then ends what is left by [`Context::shutdown`]. Stops as soon as there are none. After a shutdown it
-    /// changes nothing.
+    /// changes nothing. In a [`Fleet`](crate::Fleet) of several threads it has no patience: it is a shutdown of them all.
     pub fn drain(&mut self, drain: Drain) {
-        shutdown::drain(self, drain);
+        match self.fleet() {
+            Some(fleet) if fleet.threads() > 1 => self.shutdown(drain.grace),
+            _ => shutdown::drain(self, drain),
+        }
     }
 
     /// Makes [`Reactor::run`](crate::Reactor::run) return after this turn. Connections are not told. In a

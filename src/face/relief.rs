@@ -4,6 +4,7 @@
 use crate::face::runtime::Runtime;
 use crate::face::session::{Session, Stage};
 use crate::face::{Drain, Handler, shutdown};
+use crate::journal::Kind;
 use crate::net::takeover::{DONE, GREETING, READY};
 use crate::reactor::{Bound, ConnId, Io, ListenerId};
 
@@ -64,17 +65,22 @@ impl<H: Handler> Runtime<H> {
         }
     }
 
-    /// Hands over what the handler listens on, but not where successors ask.
-    fn hand_over(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId) {
+    /// What the handler listens on, but not where successors ask.
+    fn ours(&self, io: &Io<'_, Session<H::Conn>>) -> Vec<ListenerId> {
         let services = &self.shared.services;
-        let listeners: Vec<_> =
-            io.listeners().map(|(id, _)| id).filter(|id| !services.is_for_successors(*id)).collect();
-        if io.hand_over(id, &listeners).is_err() {
+        io.listeners().map(|(id, _)| id).filter(|id| !services.is_for_successors(*id)).collect()
+    }
+
+    fn hand_over(&mut self, io: &mut Io<'_, Session<H::Conn>>, id: ConnId) {
+        let listeners = self.ours(io);
+        if let Err(error) = io.hand_over(id, &listeners) {
+            io.note(Kind::TurnedAway, format_args!("{id:?} takes nothing over: {error}"));
             return io.abort(id);
         }
         if let Some(Stage::Successor(relief)) = io.session(id).map(|session| &mut session.stage) {
             relief.step = Step::Handed(listeners);
         }
+        io.set_deadline(id, Some(io.now().saturating_add(self.shared.timeouts.opening)));
     }
 
     /// The successor serves: what it has is no longer ours, and its path is free before it hears so.
@@ -85,6 +91,10 @@ impl<H: Handler> Runtime<H> {
         listeners: &[ListenerId],
         drain: Drain,
     ) {
+        // Who is gone serves nobody, and who has what is not all of ours, or not ours any more, is not the one to follow.
+        if io.has_left(id) || self.ours(io) != listeners {
+            return io.abort(id);
+        }
         for listener in listeners {
             self.shared.services.unbind(*listener);
             io.release_listener(*listener);

@@ -58,7 +58,9 @@ impl Inherited {
             let taken = taken(&mut passed, index).and_then(|socket| Inherited::new(socket, name, None));
             taken.map_err(|source| ActivationError::NotListening { index, source })
         };
-        (0..count).map(take).collect()
+        // All are taken, so that none stays open behind a wrong one.
+        let taken: Vec<_> = (0..count).map(take).collect();
+        taken.into_iter().collect()
     }
 }
 

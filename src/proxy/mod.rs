@@ -94,7 +94,7 @@ pub enum Parsed {
 /// Reads the header that `bytes`, all that was received so far, begin with.
 ///
 /// The verdict does not depend on how the bytes were cut: each beginning of them is `Partial`, or has the verdict of the
-/// whole. A beginning that cannot become a header is refused at its first wrong byte.
+/// whole. What cannot become a header is refused when it would be complete, at the latest.
 ///
 /// # Errors
 ///
