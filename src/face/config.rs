@@ -25,7 +25,8 @@ pub struct Config {
     /// `None`, the default, takes a quarter of [`Settings::max_connections`].
     pub max_opening: Option<usize>,
     /// Most values that other threads may have posted and the loop has not taken yet: 1 to 1,048,576, and room for all
-    /// of them is made at the start. Default 1,024.
+    /// of them is made at the start. Default 1,024. In a [`Fleet`](crate::Fleet) as many messages may wait from the other
+    /// threads, whatever their size.
     pub max_posts: usize,
     /// Most posts taken per turn. Default 256.
     pub post_budget: usize,

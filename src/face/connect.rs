@@ -6,6 +6,7 @@ use crate::face::closed::Reason;
 use crate::face::context::HTTP;
 use crate::face::runtime::{Masks, Runtime};
 use crate::face::session::{Call, Met, PartialHead, ServiceIndex, Session, Stage};
+use crate::face::shutdown::Shutdown;
 use crate::face::target::{Resource, Security, Target, TargetError};
 use crate::face::{Context, Handler};
 use crate::http::Headers;
@@ -88,6 +89,12 @@ pub enum ConnectError {
         /// What is wrong.
         source: TlsConfigError,
     },
+    /// The reactor is shutting down.
+    #[error("cannot connect to {target}: the reactor is shutting down")]
+    ShuttingDown {
+        /// Where to.
+        target: Box<Target>,
+    },
     /// The system has no randomness for the key of the handshake.
     #[error("cannot connect to {target}: no randomness ({source})")]
     Random {
@@ -108,6 +115,10 @@ impl<H: Handler> Context<'_, H> {
     /// What stood in the way before anything was tried; then there is no [`Handler::on_close`].
     pub fn connect(&mut self, connect: &Connect) -> Result<ConnId, ConnectError> {
         let target = &connect.target;
+        // Else a handler that calls again whenever it is cut off would never let the loop end.
+        if self.shared.shutdown.as_ref().is_some_and(Shutdown::is_final) {
+            return Err(ConnectError::ShuttingDown { target: Box::new(target.clone()) });
+        }
         let proposal = match &target.resource {
             Some(resource) => Some(self.propose(connect, resource)?),
             None => None,

@@ -117,7 +117,8 @@ impl<H: Handler> Fleet<H> {
         self.handle.clone()
     }
 
-    /// What posts to the handler of each thread, in their order.
+    /// What posts to the handler of each thread, in their order. Who ends one thread by it ends the others, which then have a
+    /// grace of 5 s.
     #[must_use]
     pub fn remotes(&self) -> Vec<Remote<H::Post>> {
         self.seats.iter().map(Seat::remote).collect()
@@ -142,10 +143,15 @@ impl<H: Handler> Fleet<H> {
             // The first one counts: others may follow from it.
             let _ = failed.set(error);
             // Who cannot be woken ends at its next event.
-            let _ = handle.shutdown(FAILURE_GRACE);
+            let _ = handle.shutdown(LAST_GRACE);
         };
         let serve = |seat: Seat<H::Post, OsSystem>| {
-            seat.serve(&handle, &config, &*make).unwrap_or_else(|error| {
+            let outcome = seat.serve(&handle, &config, &*make);
+            if outcome.is_ok() && !handle.crew.ends() {
+                // A thread that was ended alone does not leave the others behind.
+                let _ = handle.shutdown(LAST_GRACE);
+            }
+            outcome.unwrap_or_else(|error| {
                 fail(error);
                 None
             })
@@ -170,5 +176,5 @@ impl<H: Handler> Fleet<H> {
 
 /// The most threads of a fleet.
 const MOST_THREADS: usize = 1024;
-/// How long the connections of the others may take to close after a thread failed.
-const FAILURE_GRACE: Duration = Duration::from_secs(5);
+/// How long the connections of the others may take to close after a thread failed, or was ended alone.
+const LAST_GRACE: Duration = Duration::from_secs(5);

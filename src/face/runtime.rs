@@ -479,6 +479,12 @@ impl<H: Handler> Driver for Runtime<H> {
         }
     }
 
+    fn freed(&mut self, connections: usize) {
+        if let Some(member) = &self.shared.member {
+            member.note(connections);
+        }
+    }
+
     fn slow_turn(&mut self, io: &mut Io<'_, Self::Session>, turn: &SlowTurn) {
         let (handler, mut cx) = self.context(io);
         handler.on_slow_turn(&mut cx, turn);

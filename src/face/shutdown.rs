@@ -70,6 +70,11 @@ impl Shutdown {
         *count = count.saturating_add(1);
     }
 
+    /// Whether all connections were asked to end.
+    pub(super) fn is_final(&self) -> bool {
+        self.next.is_none()
+    }
+
     /// What came of it by `now`, where these sessions are left.
     pub(super) fn report<'s, C: 's>(
         &self,

@@ -33,7 +33,8 @@ pub struct Stats {
     /// Those that a send accepted, and pings and pongs that the reactor sent by itself. Shared ones that were dropped since
     /// are in [`Stats::shed`] as well.
     pub sent: Messages,
-    /// Bytes that the kernel has refused of all connections together, and that wait.
+    /// Bytes that the kernel has refused of all connections together, and that wait, with 64 more for each shared message
+    /// among them.
     pub queued: usize,
     /// The most that ever did, in one reactor.
     pub queued_most: usize,

@@ -33,11 +33,11 @@ pub(super) fn accept<D: Driver, S: System>(
         let Some(socket) = source.socket() else { return };
         let deals = matches!(source, Source::Dealt(_));
         if is_full(core) && !(deals && driver.may_deal()) {
-            add_one(&mut core.stats.refusals.no_room);
-            return wait(core, id, "there are as many connections as there may be");
+            return wait(core, id, Lack::Room);
         }
         match system.accept(socket) {
             Ok((stream, peer)) => {
+                no_longer_waits(core, id);
                 *budget = budget.saturating_sub(1);
                 // It may have come after the turn began, and its time for the handshake counts from now.
                 core.now = system.now();
@@ -52,7 +52,7 @@ pub(super) fn accept<D: Driver, S: System>(
                 *budget = budget.saturating_sub(1);
                 add_one(&mut core.stats.refusals.broken);
             }
-            Err(AcceptError::WouldBlock) => return,
+            Err(AcceptError::WouldBlock) => return no_longer_waits(core, id),
             Err(AcceptError::Broken(error)) => {
                 let io = &mut Io { core, system };
                 let Some(addr) = io.listener_addr(id).cloned() else { return };
@@ -61,10 +61,7 @@ pub(super) fn accept<D: Driver, S: System>(
                 return driver.listener_failed(io, id, &addr, error);
             }
             Err(AcceptError::Exhausted) if mutant("wait without a timer") => return,
-            Err(AcceptError::Exhausted) => {
-                add_one(&mut core.stats.refusals.no_descriptors);
-                return wait(core, id, "descriptors or memory have run out");
-            }
+            Err(AcceptError::Exhausted) => return wait(core, id, Lack::Descriptors),
         }
     }
     if !mutant("forget the listener after its budget") {
@@ -175,15 +172,35 @@ fn turn_away<P>(core: &mut Core<P>, system: &mut dyn System, socket: SocketId, w
     system.close(socket, CloseHow::Abort);
 }
 
+/// What a listener waits for.
+#[derive(Clone, Copy, Debug)]
+enum Lack {
+    Room,
+    Descriptors,
+}
+
 /// Leaves the waiting clients in the kernel's backlog until there is room again.
 #[cold]
-fn wait<P>(core: &mut Core<P>, id: ListenerId, why: &str) {
+fn wait<P>(core: &mut Core<P>, id: ListenerId, lack: Lack) {
     let at = core.now.saturating_add(core.settings.accept_retry);
     let retry = core.wheel.set(tick_after(at), Alarm::Accept(id));
+    let Some(listener) = core.listeners.get_mut(id.0) else { return };
+    listener.retry = retry;
+    if std::mem::replace(&mut listener.waits, true) {
+        return;
+    }
+    let (count, why) = match lack {
+        Lack::Room => (&mut core.stats.refusals.no_room, "there are as many connections as there may be"),
+        Lack::Descriptors => (&mut core.stats.refusals.no_descriptors, "descriptors or memory have run out"),
+    };
+    add_one(count);
+    let addr = &listener.addr;
+    core.journal.note(core.now, Kind::Waiting, format_args!("the listener on {addr} waits: {why}"));
+}
+
+fn no_longer_waits<P>(core: &mut Core<P>, id: ListenerId) {
     if let Some(listener) = core.listeners.get_mut(id.0) {
-        listener.retry = retry;
-        let addr = &listener.addr;
-        core.journal.note(core.now, Kind::Waiting, format_args!("the listener on {addr} waits: {why}"));
+        listener.waits = false;
     }
 }
 

@@ -108,6 +108,8 @@ pub(super) struct Listener {
     pub(super) listed: bool,
     /// Armed while it waits for a descriptor or for room.
     pub(super) retry: Option<TimerKey>,
+    /// It found none when it looked last.
+    pub(super) waits: bool,
     /// Where its connections begin with a TLS handshake.
     pub(super) tls: Option<Acceptor>,
     /// Where its connections come from these proxies alone, and begin with what they say.

@@ -116,6 +116,9 @@ pub trait Driver {
     /// Between the parts of a turn: what was put off, because it may not happen inside another call, happens now.
     fn deferred(&mut self, io: &mut Io<'_, Self::Session>);
 
+    /// Connections that were over were freed; so many are left.
+    fn freed(&mut self, connections: usize);
+
     /// The turn that is just over took longer than [`Settings::slow_turn`](super::Settings::slow_turn).
     fn slow_turn(&mut self, io: &mut Io<'_, Self::Session>, turn: &SlowTurn);
 

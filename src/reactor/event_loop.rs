@@ -392,6 +392,7 @@ impl<D: Driver, S: System> EventLoop<D, S> {
         }
         if freed {
             accept::room(&mut self.core);
+            self.driver.freed(self.core.connections.len());
         }
         if self.core.course == Course::UntilEmpty && self.core.connections.is_empty() {
             self.core.course = Course::Stopped;

@@ -453,7 +453,9 @@ impl<P> Io<'_, P> {
         if let Some(retry) = listener.retry {
             self.core.wheel.cancel(retry);
         }
-        self.note(Kind::Listener, format_args!("no longer listening on {}", listener.addr));
+        if listener.source.socket().is_some() {
+            self.note(Kind::Listener, format_args!("no longer listening on {}", listener.addr));
+        }
         Some(listener.source)
     }
 
@@ -557,8 +559,15 @@ fn listen_on<P>(
     source: Source,
     addr: &Addr,
 ) -> Result<ListenerId, NetError> {
-    let listener =
-        Listener { source, addr: addr.clone(), listed: false, retry: None, tls: None, proxies: None };
+    let listener = Listener {
+        source,
+        addr: addr.clone(),
+        listed: false,
+        retry: None,
+        waits: false,
+        tls: None,
+        proxies: None,
+    };
     let Ok(key) = core.listeners.insert(listener) else {
         if let Some(socket) = source.socket() {
             system.close(socket, CloseHow::Graceful);

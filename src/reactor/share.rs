@@ -129,7 +129,7 @@ impl<P> Io<'_, P> {
         connection.takes()?;
         let (size, limit, pending) = (shared.bytes.len(), self.core.settings.max_queue, connection.queued());
         if size > limit {
-            return Err(SendError::TooBig { size, limit });
+            return Err(self.refuse(ConnId(key), size, pending));
         }
         let overflow = self.core.overflow_of(key);
         if overflow == Overflow::Coalesce && self.core.replace(key, shared) {

@@ -5,6 +5,7 @@
 
 mod answers;
 mod caller;
+mod endings;
 mod fake;
 mod ledger;
 mod posts;

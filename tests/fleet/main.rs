@@ -199,7 +199,8 @@ fn beyond_the_bound_of_all_threads_clients_wait() {
     assert_eq!(spread_of(&mut clients), BTreeMap::from([(0, 2), (1, 2)]));
     let mut waiting = Client::to(&running.addrs[0]);
     waiting.send(&rules::upgrade_request(&[]));
-    let mut leaving = clients.pop().unwrap();
+    // One of the thread that does not accept.
+    let mut leaving = clients.remove(0);
     let room = thread_of(&mut leaving);
     drop(leaving);
     waiting.expect_101();

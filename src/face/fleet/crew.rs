@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,8 @@ pub(super) struct Crew {
     dealt: AtomicU64,
     turned_away: AtomicU64,
     overflowed: AtomicU64,
+    /// All were told to end.
+    ends: AtomicBool,
 }
 
 /// One thread, as the others see it.
@@ -92,7 +94,13 @@ impl Crew {
     pub(super) fn new(remotes: impl Iterator<Item = Remote<Mail>>) -> Self {
         let place = |remote| Place { remote, connections: AtomicUsize::new(0), coming: AtomicUsize::new(0) };
         let [dealt, turned_away, overflowed] = [const { AtomicU64::new(0) }; 3];
-        Self { places: remotes.map(place).collect(), dealt, turned_away, overflowed }
+        Self {
+            places: remotes.map(place).collect(),
+            dealt,
+            turned_away,
+            overflowed,
+            ends: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn threads(&self) -> usize {
@@ -120,8 +128,14 @@ impl Crew {
         spread
     }
 
-    /// Does something to every thread, whatever becomes of it with one; the first error is the answer.
-    pub(super) fn each(&self, act: impl Fn(&Remote<Mail>) -> io::Result<()>) -> io::Result<()> {
+    /// Whether all were told to end.
+    pub(super) fn ends(&self) -> bool {
+        self.ends.load(Ordering::Acquire)
+    }
+
+    /// Ends every thread in some way, whatever becomes of it with one; the first error is the answer.
+    pub(super) fn end(&self, act: impl Fn(&Remote<Mail>) -> io::Result<()>) -> io::Result<()> {
+        self.ends.store(true, Ordering::Release);
         self.places.iter().map(|place| act(&place.remote)).fold(Ok(()), io::Result::and)
     }
 
@@ -148,12 +162,13 @@ impl Crew {
         FleetCounts { dealt, turned_away, overflowed: read(&self.overflowed) }
     }
 
-    /// The thread that has fewest connections, and fewer than `most`; of several the next one after `last`.
-    fn emptiest(&self, most: usize, last: usize) -> Option<usize> {
+    /// The threads that have fewer connections than `most`, those with fewest first; of several the next one after `last`.
+    fn with_room(&self, most: usize, last: usize) -> Vec<usize> {
         let (before, after) = (0..=last, last.saturating_add(1)..self.threads());
         let loads = after.chain(before).filter_map(|thread| Some((thread, self.places.get(thread)?.load())));
-        let emptiest = loads.filter(|(_, load)| *load < most).min_by_key(|(_, load)| *load);
-        emptiest.map(|(thread, _)| thread)
+        let mut loads: Vec<_> = loads.filter(|(_, load)| *load < most).collect();
+        loads.sort_by_key(|(_, load)| *load);
+        loads.into_iter().map(|(thread, _)| thread).collect()
     }
 }
 
@@ -228,7 +243,7 @@ impl Member {
         self.others().filter_map(|other| places.get(other)).any(|place| place.load() < self.most)
     }
 
-    /// Gives a connection to the thread that has fewest, or back where that is this one, which has `here`.
+    /// Gives a connection to the thread that has fewest and takes it, or back where that is this one, which has `here`.
     pub(in crate::face) fn deal(
         &mut self,
         here: usize,
@@ -240,17 +255,17 @@ impl Member {
         let Some(door) = self.doors.iter().position(|door| *door == listener) else {
             return Some((stream, peer));
         };
-        let Some(chosen) = self.fleet.crew.emptiest(self.most, self.last) else {
-            self.turn_away();
-            return None;
-        };
-        self.last = chosen;
-        if chosen == self.thread {
-            return Some((stream, peer));
+        let mut arrival = Arrival { door, stream, peer };
+        for chosen in self.fleet.crew.with_room(self.most, self.last) {
+            self.last = chosen;
+            if chosen == self.thread {
+                return Some((arrival.stream, arrival.peer));
+            }
+            // Where its queue is full the next one is asked.
+            arrival = self.hand_over(chosen, arrival).err()?;
         }
-        let Arrival { stream, peer, .. } = self.hand_over(chosen, Arrival { door, stream, peer }).err()?;
         if here < self.most {
-            return Some((stream, peer));
+            return Some((arrival.stream, arrival.peer));
         }
         self.turn_away();
         None
@@ -289,8 +304,9 @@ impl Member {
     }
 
     fn to_others(&self, act: impl Fn(&Remote<Mail>) -> io::Result<()>) {
-        let places = &self.fleet.crew.places;
-        self.others().filter_map(|other| places.get(other)).for_each(|place| drop(act(&place.remote)));
+        let crew = &self.fleet.crew;
+        crew.ends.store(true, Ordering::Release);
+        self.others().filter_map(|other| crew.places.get(other)).for_each(|place| drop(act(&place.remote)));
     }
 }
 

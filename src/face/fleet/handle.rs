@@ -72,7 +72,7 @@ impl FleetHandle {
     ///
     /// If the system refuses to wake one of them; it ends at its next event then.
     pub fn shutdown(&self, grace: Duration) -> io::Result<()> {
-        self.crew.each(|remote| remote.shutdown(grace))
+        self.crew.end(|remote| remote.shutdown(grace))
     }
 
     /// Ends all threads after their current turn; connections are not told.
@@ -81,7 +81,7 @@ impl FleetHandle {
     ///
     /// As [`FleetHandle::shutdown`].
     pub fn stop(&self) -> io::Result<()> {
-        self.crew.each(Remote::stop)
+        self.crew.end(Remote::stop)
     }
 
     /// What each thread has counted, by its number; [`Stats::merge`] adds them up. Waits for the threads, but no longer than
