@@ -1,5 +1,6 @@
 //! The kinds of load.
 
+use std::path::Path;
 use std::time::Duration;
 
 /// One column of the table.
@@ -15,6 +16,15 @@ pub(crate) struct Cell {
     pub(crate) road: Road,
     /// How long one server is under load before it is the next one's turn.
     pub(crate) slice: Duration,
+}
+
+/// What the servers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Each message goes back to who sent it.
+    Echo,
+    /// Each message goes to all who are connected.
+    Broadcast,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,19 +89,48 @@ pub(crate) const GROWTH: [Cell; 8] = [
     Cell { name: "×15,000, 99 % idle", connections: 15_000, active: Active::Hundredth, ..PLAIN },
 ];
 
+const CROWD: Cell = Cell { name: "20 B to 5,000", connections: 5_000, slice: LONG, ..PLAIN };
+
+/// One message to many.
+pub(crate) const BROADCAST: [Cell; 6] = [
+    CROWD,
+    Cell { name: "1,000 B to 5,000", size: 1_000, ..CROWD },
+    Cell { name: "16,000 B to 5,000", size: 16_000, ..CROWD },
+    Cell { name: "Unix, 20 B to 5,000", road: Road::Unix, ..CROWD },
+    Cell { name: "Unix, 1,000 B to 5,000", size: 1_000, road: Road::Unix, ..CROWD },
+    Cell { name: "Unix, 16,000 B to 5,000", size: 16_000, road: Road::Unix, ..CROWD },
+];
+
 impl Cell {
-    /// Those with these names. A comma inside a name may be left out, since it separates names.
-    pub(crate) fn named(names: &[String]) -> Result<Vec<Cell>, String> {
+    /// Those of `cells` with these names. A comma inside a name may be left out, since it separates names.
+    pub(crate) fn named(cells: &[Cell], names: &[String]) -> Result<Vec<Cell>, String> {
         let plain = |name: &str| name.replace([',', ' '], "").replace('x', "×");
         let find = |name: &String| {
-            let found = CELLS.into_iter().find(|cell| plain(cell.name) == plain(name));
-            found.ok_or_else(|| format!("there is no cell {name:?}, but {:?}", CELLS.map(|cell| cell.name)))
+            let found = cells.iter().find(|cell| plain(cell.name) == plain(name)).copied();
+            let all = || cells.iter().map(|cell| cell.name).collect::<Vec<_>>();
+            found.ok_or_else(|| format!("there is no cell {name:?}, but {:?}", all()))
         };
         names.iter().map(find).collect()
     }
 
-    /// What the load generator is told.
-    pub(crate) fn arguments(&self) -> Vec<String> {
+    /// The command that puts a server under this load, word by word.
+    pub(crate) fn generator(&self, service: Service, programs: &Path, addr: &str) -> Vec<String> {
+        let native = |name| programs.join("native/release").join(name).display().to_string();
+        match service {
+            Service::Echo => {
+                let mut words = vec![native("load"), "--on-demand".to_owned()];
+                words.extend(self.arguments());
+                words.push(url(addr));
+                words
+            }
+            Service::Broadcast => {
+                let [count, size] = [self.connections, self.size].map(|number| number.to_string());
+                vec![native("subscribers"), count, size, addr.to_owned()]
+            }
+        }
+    }
+
+    fn arguments(&self) -> Vec<String> {
         let active = if self.active == Active::All { self.connections } else { self.connections / 100 };
         let numbers = [
             ("connections", self.connections),
@@ -102,4 +141,8 @@ impl Cell {
         let numbers = numbers.into_iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]);
         numbers.chain((self.content == Content::Utf8).then(|| "--utf8".to_owned())).collect()
     }
+}
+
+fn url(addr: &str) -> String {
+    if addr.starts_with("unix:") { format!("ws+{addr}:/") } else { format!("ws://{addr}/") }
 }

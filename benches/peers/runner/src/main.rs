@@ -1,6 +1,6 @@
-//! Measures echo servers side by side: all of them are up at once, and one at a time is put under load, in short slices
-//! and random order, so that whatever else the machine does meets all alike. What counts is the processor time of the
-//! server per message.
+//! Measures servers side by side, which echo or publish: all of them are up at once, and one at a time is put under load,
+//! in short slices and random order, so that whatever else the machine does meets all alike. What counts is the processor
+//! time of the server per message.
 
 mod cell;
 mod machine;
@@ -16,6 +16,7 @@ use std::error::Error;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use cell::Service;
 use options::Options;
 use samples::Results;
 
@@ -57,9 +58,10 @@ fn progress(options: &Options, peers: usize) -> ProgressBar {
 fn write(options: &Options, results: &Results) -> Result<(), Box<dyn Error>> {
     let directory = &options.results;
     std::fs::create_dir_all(directory)?;
-    let table = table::markdown(results);
+    let table = table::markdown(results, options.service);
     println!("{table}");
-    let picture = (results.peers.len() > 1).then(|| ("svg", plot::svg(results)));
+    let is_drawn = options.service == Service::Echo && results.peers.len() > 1;
+    let picture = is_drawn.then(|| ("svg", plot::svg(results)));
     for (kind, text) in [("md", table), ("json", results.json().to_string())].into_iter().chain(picture) {
         std::fs::write(directory.join(options.name).with_extension(kind), text)?;
     }

@@ -69,8 +69,7 @@ fn start(
     let [server_core, load_core] = &options.cores;
     let server = Server::start(server_core, &peer.command(cell, addr), addr)?;
     let before = server.memory();
-    let program = options.programs.join("native/release/load");
-    let load = Load::start(load_core, &program, cell.arguments(), addr)?;
+    let load = Load::start(load_core, &cell.generator(options.service, &options.programs, addr))?;
     let taken = server.memory().saturating_sub(before);
     Ok((server, load, taken as f64))
 }

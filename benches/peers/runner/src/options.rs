@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
-use crate::cell::{CELLS, Cell, GROWTH};
+use crate::cell::{BROADCAST, CELLS, Cell, GROWTH, Service};
 
 pub(crate) const HELP: &str = "\
 usage: benches/peers/run [OPTIONS] [NAME=COMMAND …]
@@ -15,6 +15,7 @@ usage: benches/peers/run [OPTIONS] [NAME=COMMAND …]
   --quick          one minute
   --growth         instead: 20 B messages over 1 to 15,000 connections, and the memory of each; of gnezdo alone
                    unless --only names others
+  --broadcast      instead: each message to 5,000 subscribers; a COMMAND then has to serve that
   --only NAME,…    those of the built-in servers (gnezdo is always among them)
   --cells NAME,…   those kinds of load, by their names in the table; no Unix cell has a command with PORT
   --cores A,B      where the servers and where the load generators run (default 0,1; taskset)
@@ -29,6 +30,7 @@ pub(crate) struct Options {
     pub(crate) only: Option<Vec<String>>,
     /// What the written files are called.
     pub(crate) name: &'static str,
+    pub(crate) service: Service,
     pub(crate) cells: Vec<Cell>,
     pub(crate) cores: [String; 2],
     pub(crate) more: Vec<(String, String)>,
@@ -52,12 +54,14 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Box<d
         span: Duration::from_secs(7 * 60),
         only: None,
         name: "peers",
+        service: Service::Echo,
         cells: CELLS.to_vec(),
         cores: ["0".to_owned(), "1".to_owned()],
         more: Vec::new(),
         programs: path("GNEZDO_BIN", "target"),
         results: path("GNEZDO_RESULTS", "results"),
     };
+    let mut cells = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(None),
@@ -67,8 +71,12 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Box<d
                 options.span = Duration::try_from_secs_f64(minutes * 60.0)?;
             }
             Long("growth") => (options.name, options.cells) = ("growth", GROWTH.to_vec()),
+            Long("broadcast") => {
+                (options.name, options.cells) = ("broadcast", BROADCAST.to_vec());
+                options.service = Service::Broadcast;
+            }
             Long("only") => options.only = Some(list(&parser.value()?.string()?)),
-            Long("cells") => options.cells = Cell::named(&list(&parser.value()?.string()?))?,
+            Long("cells") => cells = Some(list(&parser.value()?.string()?)),
             Long("cores") => {
                 let cores = list(&parser.value()?.string()?);
                 options.cores = cores.try_into().map_err(|_| "--cores takes two, as in 0,1")?;
@@ -80,6 +88,9 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Box<d
             }
             other => return Err(other.unexpected().into()),
         }
+    }
+    if let Some(names) = cells {
+        options.cells = Cell::named(&options.cells, &names)?;
     }
     if options.name == "growth" {
         options.only.get_or_insert_default();

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use crate::cell::{Cell, Road};
+use crate::cell::{Cell, Road, Service};
 use crate::options::Options;
 
 /// One row of the table.
@@ -29,7 +29,10 @@ pub(crate) const OURS: &str = "gnezdo";
 
 /// All that can be measured here and now.
 pub(crate) fn wanted(options: &Options) -> Result<Vec<Peer>, Box<dyn Error>> {
-    let mut peers = built_in(&options.programs);
+    let mut peers = match options.service {
+        Service::Echo => echoes(&options.programs),
+        Service::Broadcast => hubs(&options.programs),
+    };
     if let Some(only) = &options.only {
         if let Some(unknown) = only.iter().find(|name| peers.iter().all(|peer| peer.name != **name)) {
             let names: Vec<_> = peers.iter().map(|peer| &peer.name).collect();
@@ -42,15 +45,10 @@ pub(crate) fn wanted(options: &Options) -> Result<Vec<Peer>, Box<dyn Error>> {
     Ok(peers)
 }
 
-fn built_in(programs: &Path) -> Vec<Peer> {
-    let native = |program: &str| programs.join("native/release").join(program).display().to_string();
-    let plain = programs.join("plain/release/gnezdo").display().to_string();
-    let ours = |command| format!("{command} --no-deflate ADDR");
-    let mut peers = vec![
-        Peer::new(OURS, Kind::Ours, ours(native("gnezdo"))),
-        Peer::new("gnezdo, plain build", Kind::Other, ours(plain)),
-        Peer::new("fastwebsockets", Kind::Other, format!("{} ADDR", native("fastwebsockets"))),
-    ];
+fn echoes(programs: &Path) -> Vec<Peer> {
+    let native = |program: &str| native(programs, program);
+    let mut peers = ours(programs, "gnezdo", "--no-deflate ADDR").to_vec();
+    peers.push(Peer::new("fastwebsockets", Kind::Other, format!("{} ADDR", native("fastwebsockets"))));
     for name in ["tokio-websockets", "tokio-tungstenite", "sockudo-ws", "yawc"] {
         peers.push(Peer::new(name, Kind::Told, format!("{} ADDR", native(&name.replace('-', "_")))));
     }
@@ -64,6 +62,28 @@ fn built_in(programs: &Path) -> Vec<Peer> {
         ));
     }
     peers
+}
+
+fn hubs(programs: &Path) -> Vec<Peer> {
+    let mut peers = ours(programs, "gnezdo_broadcast", "ADDR").to_vec();
+    for name in ["tokio-websockets", "tokio-tungstenite"] {
+        let program = native(programs, &name.replace('-', "_"));
+        peers.push(Peer::new(name, Kind::Told, format!("{program} --broadcast ADDR")));
+    }
+    peers
+}
+
+/// Our own server, built in both ways.
+fn ours(programs: &Path, program: &str, arguments: &str) -> [Peer; 2] {
+    let plain = programs.join("plain/release").join(program);
+    [
+        Peer::new(OURS, Kind::Ours, format!("{} {arguments}", native(programs, program))),
+        Peer::new("gnezdo, plain build", Kind::Other, format!("{} {arguments}", plain.display())),
+    ]
+}
+
+fn native(programs: &Path, program: &str) -> String {
+    programs.join("native/release").join(program).display().to_string()
 }
 
 impl Peer {

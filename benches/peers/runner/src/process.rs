@@ -4,7 +4,6 @@ use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -64,17 +63,8 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn start(
-        core: &str,
-        program: &Path,
-        arguments: Vec<String>,
-        addr: &str,
-    ) -> Result<Self, Box<dyn Error>> {
-        let url = if addr.starts_with("unix:") { format!("ws+{addr}:/") } else { format!("ws://{addr}/") };
-        let mut command = vec![program.display().to_string(), "--on-demand".to_owned()];
-        command.extend(arguments);
-        command.push(url);
-        let mut taskset = pinned(core, &command);
+    pub(crate) fn start(core: &str, command: &[String]) -> Result<Self, Box<dyn Error>> {
+        let mut taskset = pinned(core, command);
         let mut child =
             taskset.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
@@ -85,7 +75,7 @@ impl Load {
         Ok(load)
     }
 
-    /// Puts the server under load for so long, until the last echo is back.
+    /// Puts the server under load for so long, until the last message is there.
     pub(crate) fn run(&mut self, span: Duration) -> Result<Value, Box<dyn Error>> {
         writeln!(self.input, "{}", span.as_secs_f64())?;
         Ok(serde_json::from_str(&self.line()?)?)

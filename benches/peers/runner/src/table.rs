@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Service};
 use crate::machine;
 use crate::samples::{Results, Sample, Spread};
 
 /// All tables.
-pub(crate) fn markdown(results: &Results) -> String {
-    let mut text = format!("{HEAD}\nMeasured on {}.\n", machine::described());
+pub(crate) fn markdown(results: &Results, service: Service) -> String {
+    let Words { head, message, rate } = words(service);
+    let mut text = format!("{head}\nMeasured on {}.\n", machine::described());
     let _ = writeln!(text, "{}", versions(results));
-    section(&mut text, results, "Processor time of the server per message, ns (times gnezdo's)", cpu);
+    let title = format!("Processor time of the server per {message}, ns (times gnezdo's)");
+    section(&mut text, results, &title, cpu);
     section(
         &mut text,
         results,
@@ -20,18 +22,13 @@ pub(crate) fn markdown(results: &Results) -> String {
     section(&mut text, results, "Of it in user space, ns", |results, cell, row| {
         results.user(cell, row).map(|user| thousands(user))
     });
-    section(
-        &mut text,
-        results,
-        "Messages per second, one in flight being a round trip",
-        |results, cell, row| Some(thousands(median(results, cell, row, |sample| sample.per_second)?)),
-    );
-    section(
-        &mut text,
-        results,
-        "Processor time of the load generator per message, ns",
-        |results, cell, row| Some(thousands(median(results, cell, row, |sample| sample.load_cpu)?)),
-    );
+    section(&mut text, results, rate, |results, cell, row| {
+        Some(thousands(median(results, cell, row, |sample| sample.per_second)?))
+    });
+    let title = format!("Processor time of the load generator per {message}, ns");
+    section(&mut text, results, &title, |results, cell, row| {
+        Some(thousands(median(results, cell, row, |sample| sample.load_cpu)?))
+    });
     section(&mut text, results, "Memory in user space per idle connection, bytes", |results, cell, row| {
         // Of a few connections it says more about pages than about them.
         let bytes = results.memory(cell, row).filter(|_| cell.connections >= MANY)?;
@@ -42,7 +39,30 @@ pub(crate) fn markdown(results: &Results) -> String {
 
 const MANY: usize = 500;
 
-const HEAD: &str = "\
+/// What the tables call things.
+struct Words {
+    head: &'static str,
+    /// What the processor time is divided by.
+    message: &'static str,
+    rate: &'static str,
+}
+
+fn words(service: Service) -> Words {
+    match service {
+        Service::Echo => Words {
+            head: ECHO,
+            message: "message",
+            rate: "Messages per second, one in flight being a round trip",
+        },
+        Service::Broadcast => Words {
+            head: BROADCAST,
+            message: "subscriber and message",
+            rate: "Subscribers reached per second, one message under way at a time",
+        },
+    }
+}
+
+const ECHO: &str = "\
 # Echo servers side by side
 
 Written by `benches/peers/run`. All servers are up at once, one thread each on one core; one at a time is put under load
@@ -50,6 +70,17 @@ from another core, in short slices and random order. Figures are medians of the 
 within a round. All are built with the same profile and for the machine's own processor, except where it says plain.
 Servers that leave the flush to their user flush after each message; where several are in flight they read all that
 is at hand and flush once.
+";
+
+const BROADCAST: &str = "\
+# One message to many, side by side
+
+Written by `benches/peers/run --broadcast`. All servers are up at once, one thread each on one core, each with its
+subscribers; one at a time is published to from another core, in short slices and random order. One of the subscribers
+says a message, and says the next when all, itself as well, have read the last and every byte was compared. Figures are
+medians of the slices, ratios medians of the ratios within a round. All are built with the same profile and for the
+machine's own processor, except where it says plain. Gnezdo publishes to a topic of its own. With the others each connection is
+a task that sends what it takes from a `tokio::sync::broadcast` channel, on which the payload is there once.
 ";
 
 fn versions(results: &Results) -> String {

@@ -1,4 +1,8 @@
-//! What the echo servers of all peers on tokio share: one thread, `TCP_NODELAY`, TCP or Unix-domain sockets.
+//! What the servers of all peers on tokio share: one thread, `TCP_NODELAY`, TCP or Unix-domain sockets.
+
+mod topic;
+
+pub use topic::{Topic, subscribe};
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -28,16 +32,21 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Socket for S {}
 
 /// A library under measurement.
 pub trait Peer: 'static {
-    /// Echoes on one connection until its end.
+    /// Whether it knows [`Load::topic`].
+    const BROADCASTS: bool = false;
+
+    /// Serves one connection until its end.
     fn serve<S: Socket>(socket: S, load: Load) -> impl Future<Output = Outcome> + Send + 'static;
 }
 
 /// What is to come, so that each library can be set up for it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Load {
     pub flush: Flush,
     /// The bytes of a message.
     pub message: usize,
+    /// What all connections subscribe to, where they are not echoed to.
+    pub topic: Option<Topic>,
 }
 
 /// When answers are flushed, for libraries that leave that to their user.
@@ -49,20 +58,21 @@ pub enum Flush {
     Batch,
 }
 
-/// Serves `P` as the arguments of the process say: `[--batch] [--message BYTES] ADDR`, with an `ADDR` like `127.0.0.1:9001` or
-/// `unix:/path`.
+/// Serves `P` as the arguments of the process say: `[--batch | --broadcast] [--message BYTES] ADDR`, with an `ADDR` like
+/// `127.0.0.1:9001` or `unix:/path`.
 pub fn run<P: Peer>() -> Outcome {
-    let (mut load, mut addr) = (Load { flush: Flush::Each, message: 1 << 16 }, None);
+    let (mut load, mut addr) = (Load { flush: Flush::Each, message: 1 << 16, topic: None }, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             lexopt::Arg::Long("batch") => load.flush = Flush::Batch,
+            lexopt::Arg::Long("broadcast") if P::BROADCASTS => load.topic = Some(topic::topic()),
             lexopt::Arg::Long("message") => load.message = parser.value()?.parse()?,
             lexopt::Arg::Value(value) => addr = value.into_string().ok(),
             other => return Err(other.unexpected().into()),
         }
     }
-    let addr = addr.ok_or("usage: [--batch] [--message BYTES] ADDR")?;
+    let addr = addr.ok_or("usage: [--batch | --broadcast] [--message BYTES] ADDR")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(accept::<P>(&addr, load))
 }
@@ -71,14 +81,14 @@ async fn accept<P: Peer>(addr: &str, load: Load) -> Outcome {
     if let Some(path) = addr.strip_prefix("unix:") {
         let listener = UnixListener::bind(path)?;
         loop {
-            spawn::<P, _>(listener.accept().await?.0, load);
+            spawn::<P, _>(listener.accept().await?.0, load.clone());
         }
     }
     let listener = TcpListener::bind(addr).await?;
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
-        spawn::<P, _>(socket, load);
+        spawn::<P, _>(socket, load.clone());
     }
 }
 
