@@ -79,8 +79,9 @@ Written by `benches/peers/run --broadcast`. All servers are up at once, one thre
 subscribers; one at a time is published to from another core, in short slices and random order. One of the subscribers
 says a message, and says the next when all, itself as well, have read the last and every byte was compared. Figures are
 medians of the slices, ratios medians of the ratios within a round. All are built with the same profile and for the
-machine's own processor, except where it says plain. Gnezdo publishes to a topic of its own. With the others each connection is
-a task that sends what it takes from a `tokio::sync::broadcast` channel, on which the payload is there once.
+machine's own processor, except where it says plain. The server over gnezdo publishes to a topic of the library. In the others,
+each on a tokio runtime of one thread, a connection has a task that reads and one that sends what it takes from a
+`tokio::sync::broadcast` channel, on which the payload is there once.
 ";
 
 fn versions(results: &Results) -> String {
