@@ -87,7 +87,9 @@ fn deal<D: Driver, S: System>(
         Ok(stream) => {
             let io = &mut Io { core: &mut *core, system: &mut *system };
             let Some((stream, peer)) = driver.deal(io, listener, stream, peer) else { return };
-            let Ok(socket) = system.attach(stream) else { return };
+            let Ok(socket) = system.attach(stream) else {
+                return add_one(&mut core.stats.refusals.turned_away);
+            };
             (socket, peer)
         }
         Err(_) => (socket, peer),
